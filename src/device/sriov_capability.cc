@@ -34,7 +34,7 @@ constexpr std::uint32_t kBarPrefetchable = 0x8;
 SriovCapability::SriovCapability(hw::ConfigSpace& config, const Options& options)
     : config_(config), offset_(config.add_extended_capability(kSriovId, 1, kSriovSize)) {
   config.set(at(kCapabilities), 4, kAriPreserved);
-  config.set(at(kControl), 2, kVfEnable | kVfMemoryEnable);
+  if (options.vfs != 0) config.set(at(kControl), 2, kVfEnable | kVfMemoryEnable);
   config.set_writable(at(kControl), 2, kControlWritable);
   config.set(at(kInitialVfs), 2, options.vfs);
   config.set(at(kTotalVfs), 2, options.vfs);

@@ -8,7 +8,7 @@
 
 namespace teeio::device {
 
-/// A PF's SR-IOV extended capability, with its VFs enabled as they are at boot.
+/// A PF's SR-IOV extended capability, with its VFs, if it has any, enabled as they are at boot.
 /// Source: PCIe Base Spec 9.3.3; register layout checked against Linux
 /// include/uapi/linux/pci_regs.h, PCI_SRIOV_*.
 ///

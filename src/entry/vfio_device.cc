@@ -168,7 +168,7 @@ Result<std::int64_t> ioctl_irq_info(Call& call) {
 }
 
 Result<std::int64_t> ioctl_device_reset(Call& call) {
-  TEEIO_TRY(device(call).try_reset());
+  TEEIO_TRY(device(call).reset(vfio::Device::ResetBy::kUser));
   return 0;
 }
 

@@ -5,10 +5,11 @@
 namespace teeio::entry {
 namespace {
 
-/// More ranges than a BAR of any device has pages worth slicing.
-constexpr std::uint32_t kMaxRanges = 65536;
+/// As many as kmalloc() has room for, 4 MiB.
+constexpr std::uint32_t kMaxRanges = 262'144;
+constexpr std::string_view kNoMethod = "a feature is got, set or probed";
 
-/// VFIO_DEVICE_FEATURE_DMA_BUF: get only; the answer is a descriptor.
+/// vfio_pci_core_feature_dma_buf(): get only; the answer is a descriptor.
 Result<std::int64_t> feature_dma_buf(Call& call, const abi::vfio_device_feature& header) {
   using Arg = abi::vfio_device_feature_dma_buf;
   if (header.argsz < sizeof(header) + sizeof(Arg))
@@ -18,15 +19,15 @@ Result<std::int64_t> feature_dma_buf(Call& call, const abi::vfio_device_feature&
   TEEIO_TRY(call.memory().read(at, writable_bytes_of(arg)));
   if (arg.nr_ranges == 0 || arg.flags != 0)
     return fail(Errno::kInval, "a dma-buf needs ranges and no flags");
-  if (arg.nr_ranges > kMaxRanges) return fail(Errno::kNoMem, "too many ranges");
-  std::vector<vfio::Device::Slice> slices;
-  for (std::uint32_t i = 0; i < arg.nr_ranges; ++i) {
-    using Range = abi::vfio_region_dma_range;
-    TEEIO_ASSIGN(const Range range,
-                 copy_in<Range>(call.memory(), at + sizeof(Arg) + i * sizeof(Range)));
-    slices.push_back({.offset = range.offset, .length = range.length});
-  }
   vfio::Device& device = static_cast<vfio::DeviceFile&>(call.file).device();
+  TEEIO_TRY(device.check_exportable(arg.region_index));
+  if (arg.nr_ranges > kMaxRanges) return fail(Errno::kNoMem, "too many ranges");
+  using Range = abi::vfio_region_dma_range;
+  std::vector<Range> ranges(arg.nr_ranges);
+  TEEIO_TRY(call.memory().read(at + sizeof(Arg), std::as_writable_bytes(std::span(ranges))));
+  std::vector<vfio::Device::Slice> slices;
+  for (const Range& range : ranges)
+    slices.push_back({.offset = range.offset, .length = range.length});
   TEEIO_ASSIGN(object::Ref<object::File> file, device.export_dmabuf(arg.region_index, slices));
   TEEIO_ASSIGN(const std::int32_t fd, call.caller.install(std::move(file), arg.open_flags));
   return fd;
@@ -39,6 +40,7 @@ Result<std::int64_t> feature_vf_token(Call& call, const abi::vfio_device_feature
   if ((header.flags & VFIO_DEVICE_FEATURE_GET) != 0)
     return fail(Errno::kInval, "a VF token can only be set");
   if ((header.flags & VFIO_DEVICE_FEATURE_PROBE) != 0) return 0;
+  if ((header.flags & VFIO_DEVICE_FEATURE_SET) == 0) return fail(Errno::kInval, kNoMethod);
   vfio::Uuid uuid{};
   if (header.argsz < sizeof(header) + uuid.size())
     return fail(Errno::kInval, "argsz does not cover the token");
@@ -52,6 +54,7 @@ Result<bool> sets(const abi::vfio_device_feature& header, std::size_t data) {
   if ((header.flags & VFIO_DEVICE_FEATURE_GET) != 0)
     return fail(Errno::kInval, "the feature can only be set");
   if ((header.flags & VFIO_DEVICE_FEATURE_PROBE) != 0) return false;
+  if ((header.flags & VFIO_DEVICE_FEATURE_SET) == 0) return fail(Errno::kInval, kNoMethod);
   if (header.argsz < sizeof(header) + data)
     return fail(Errno::kInval, "argsz does not cover the feature's data");
   return true;
@@ -95,8 +98,7 @@ Result<std::int64_t> ioctl_device_feature(Call& call) {
   const bool get = (arg.flags & VFIO_DEVICE_FEATURE_GET) != 0;
   const bool set = (arg.flags & VFIO_DEVICE_FEATURE_SET) != 0;
   const bool probe = (arg.flags & VFIO_DEVICE_FEATURE_PROBE) != 0;
-  if ((!probe && get && set) || (!probe && !get && !set))
-    return fail(Errno::kInval, "a feature is got, set or probed");
+  if (!probe && get && set) return fail(Errno::kInval, "a feature is got or set, not both");
   const std::uint32_t feature = arg.flags & VFIO_DEVICE_FEATURE_MASK;
   switch (feature) {
     case VFIO_DEVICE_FEATURE_PCI_VF_TOKEN:
@@ -107,6 +109,9 @@ Result<std::int64_t> ioctl_device_feature(Call& call) {
       return feature_low_power_wakeup(call, arg);
     case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
       return feature_low_power(call, arg, false);
+    // vfio_ioctl_device_feature_migration_precopy_info_v2(): no device here has PRE_COPY.
+    case VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2:
+      return fail(Errno::kInval, "the device has no pre-copy");
     default:
       break;
   }
@@ -114,6 +119,7 @@ Result<std::int64_t> ioctl_device_feature(Call& call) {
     return fail(Errno::kNoTty, "the device does not have the feature");
   if (set) return fail(Errno::kInval, "the feature can only be got");
   if (probe) return 0;
+  if (!get) return fail(Errno::kInval, kNoMethod);
   return feature_dma_buf(call, arg);
 }
 

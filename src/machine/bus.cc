@@ -173,11 +173,21 @@ Result<void> Machine::Impl::reset(Bdf bdf) {
     }
   }
   if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
-  if (device != nullptr) return device->reset();
+  if (device != nullptr) return device->reset(vfio::Device::ResetBy::kHost);
   const bool pasids = hw::pasid_enabled(*function);
   function->reset(hw::ResetKind::kFunctionLevel);
   if (pasids) hw::enable_pasid(*function);
   return {};
+}
+
+void Machine::Impl::reach(Bdf bdf, const std::function<void(bool bound)>& access) {
+  vfio::Device* device = nullptr;
+  {
+    const schedule::ReadLock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
+  }
+  if (device == nullptr) return access(/*bound=*/false);  // who binds has it open
+  device->reach(access);
 }
 
 Result<std::size_t> Machine::Impl::read_rom(Bdf bdf, std::uint64_t offset,

@@ -69,15 +69,19 @@ Result<void> Machine::Impl::unbind_native(Bdf bdf) {
 }
 
 /// pci_rescan_bus(). VFs that a PF still has enabled are not its new self's: sriov_init().
-std::vector<Bdf> Machine::Impl::rescan() {
+std::vector<Bdf> Machine::Impl::rescan(std::optional<Bdf> bus) {
   std::optional<object::WaitsForCloses> waits(std::in_place);
   const schedule::Lock alone(rescan_remove_lock);
   waits.reset();
   std::vector<hw::PciFunction*> found;
   {
     const schedule::ReadLock lock(bus_lock);
+    const auto is_below = [bus](Bdf bdf) {  // all are behind root ports
+      return !bus || (bdf.domain == bus->domain && (bus->bus == 0 || bdf.bus == bus->bus));
+    };
     for (const auto& [bdf, entry] : absent)
-      if (entry.function->physical_function() == nullptr) found.push_back(entry.function);
+      if (entry.function->physical_function() == nullptr && is_below(bdf))
+        found.push_back(entry.function);
   }
   std::vector<Bdf> arrived;
   for (hw::PciFunction* function : found) {

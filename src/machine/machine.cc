@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "hw/find_capability.h"
+#include "host/sysfs/pci_identity.h"
 #include "hw/pasid_capability.h"
 #include "hw/ram.h"
 #include "machine/parts.h"
@@ -16,11 +16,6 @@
 #include "object/file.h"
 
 namespace teeio::machine {
-namespace {
-
-constexpr std::uint16_t kExtendedSriov = 0x10;  // PCIe Base Spec 9.3.3
-
-}  // namespace
 
 Machine::Impl::~Impl() = default;
 
@@ -72,7 +67,7 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   pci_tsm.add_function(function);
   const bool vf = function.physical_function() != nullptr;
   const bool native = driver == CardConfig::Driver::kNative;
-  const bool sriov = !vf && hw::find_extended_capability(function, kExtendedSriov).has_value();
+  const bool sriov = !vf && sysfs::sriov(function).has_value();
   const std::uint32_t group = group_of(function.bdf().bus);
   (void)iommu_drivers[iommu]->probe(function.bdf(), group, hw::pasid_width(function));
   // Linux's drivers enable it in probe_device() where they can use it.

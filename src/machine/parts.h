@@ -60,6 +60,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   }
   [[nodiscard]] std::shared_ptr<void> keep_awake(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   Result<void> reset(Bdf bdf) override;
+  void reach(Bdf bdf, const std::function<void(bool bound)>& access) override
+      TEEIO_EXCLUDES(bus_lock);
   Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) override
       TEEIO_EXCLUDES(rom_lock);
   void remove(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
@@ -70,7 +72,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] bool has_native_driver() override;
   Result<void> bind_native(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   Result<void> unbind_native(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
-  std::vector<Bdf> rescan() override TEEIO_EXCLUDES(rescan_remove_lock);
+  std::vector<Bdf> rescan(std::optional<Bdf> bus) override TEEIO_EXCLUDES(rescan_remove_lock);
   Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& file, std::uint64_t offset,
                        std::uint64_t length) override TEEIO_EXCLUDES(bar_lock);
   void unmap_bar(mm::MappedFile& file) override TEEIO_EXCLUDES(bar_lock);

@@ -80,10 +80,19 @@ bool VirtualPrefixes::contain(std::string_view path) const {
   if (path.starts_with(kPciRoot))
     return path.size() > kPciRoot.size() && path[kPciRoot.size()] >= '0' &&
            path[kPciRoot.size()] <= '9';
+  // Of nodes below /dev, by their numbers: those of VFIO are its own majors'.
+  for (const std::string_view numbers : {"10:196", "10:256"})
+    if (is_below(path, std::string("/sys/dev/char/").append(numbers))) return true;
+  for (const std::string_view major : {"/sys/dev/char/251:", "/sys/dev/char/252:"})
+    if (path.starts_with(major)) return true;
+  for (const std::string_view name : {"iommu", "vfio", "kvm"})
+    for (const std::string_view folder : {"/sys/class/misc/", "/sys/devices/virtual/misc/"})
+      if (is_below(path, std::string(folder).append(name)))
+        return name != "kvm" || kvm_ == Kvm::kEmulated;
   for (const std::string_view prefix :
-       {"/sys/bus/pci", "/sys/class/tsm", "/sys/class/vfio", "/sys/class/vfio-dev",
-        "/sys/class/iommu", "/sys/kernel/iommu_groups", "/sys/devices/virtual/iommu",
-        "/sys/devices/virtual/vfio"})
+       {"/sys/bus/pci", "/sys/class/pci_bus", "/sys/class/tsm", "/sys/class/vfio",
+        "/sys/class/vfio-dev", "/sys/class/iommu", "/sys/kernel/iommu_groups",
+        "/sys/devices/virtual/iommu", "/sys/devices/virtual/vfio"})
     if (is_below(path, prefix)) return true;
   return std::ranges::any_of(devices_,
                              [path](const std::string& device) { return is_below(path, device); });

@@ -40,27 +40,30 @@ bool has_effect(hw::PciFunction& function, std::uint16_t at, unsigned size, std:
   return function.config_read(at, size) != before;
 }
 
+/// pci_write_config() asks nobody: R4 judges it.
+void write_register(const Environment& environment, hw::PciFunction& function, std::uint16_t at,
+                    unsigned size, std::uint32_t value) {
+  const Bdf bdf = function.bdf();
+  environment.host.reach(bdf, [&](bool bound) {
+    const std::uint32_t before = function.config_read(at, size);
+    function.config_write(at, size, value);
+    if (!bound || !has_effect(function, at, size, before, value)) return;
+    environment.host.trace().fact(
+        object::Lane::kVmm, object::Fact::kHostTouched, "config written through sysfs",
+        {.function = bdf, .a = static_cast<std::uint64_t>(object::HostTouch::kConfigWrite)});
+  });
+  environment.host.tsm().program_wrote_config(function, at);
+}
+
 std::size_t write_config(const Environment& environment, hw::PciFunction& function,
                          std::uint64_t offset, ByteView in) {
-  const Bdf bdf = function.bdf();
-  const auto is_bound = [&] { return !environment.host.tsm().bound_to(bdf).empty(); };
-  const bool bound = is_bound();
   for (std::size_t done = 0; done < in.size();) {
     const auto at = static_cast<std::uint16_t>(offset + done);
     const unsigned size = access_size(at, in.size() - done);
     std::uint32_t value = 0;
     for (unsigned i = 0; i < size; ++i)
       value |= std::to_integer<std::uint32_t>(in[done + i]) << 8 * i;
-    // pci_write_config() asks nobody. A look at the bond before the write alone
-    // would be old by the time of it: when it was bound in between R4 judges.
-    const std::uint32_t before = function.config_read(at, size);
-    function.config_write(at, size, value);
-    environment.host.tsm().program_wrote_config(function, at);
-    const bool reached = bound || is_bound();
-    if (reached && has_effect(function, at, size, before, value))
-      environment.host.trace().fact(
-          object::Lane::kVmm, object::Fact::kHostTouched, "config written through sysfs",
-          {.function = bdf, .a = static_cast<std::uint64_t>(object::HostTouch::kConfigWrite)});
+    write_register(environment, function, at, size, value);
     done += size;
   }
   return in.size();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -69,6 +70,9 @@ class Host {
   /// pci_config_pm_runtime_get(), for as long as the answer lives: a function that sleeps at its
   /// user's wish is woken before its configuration space is accessed, and its user told.
   [[nodiscard]] virtual std::shared_ptr<void> keep_awake(Bdf bdf) = 0;
+  /// Carries out an access to the function that Linux asks nobody about, and tells it whether the
+  /// function is bound to a VM, which does not change before it ends.
+  virtual void reach(Bdf bdf, const std::function<void(bool bound)>& access) = 0;
   /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
   /// the bus; functions() no longer has them on return. As all that has a driver let go of a
   /// function: while a program has it open through VFIO, its user is asked to close it and the
@@ -91,9 +95,9 @@ class Host {
   /// Errors: ENODEV.
   virtual Result<void> bind_native(Bdf bdf) = 0;
   virtual Result<void> unbind_native(Bdf bdf) = 0;
-  /// pci_rescan_bus() of every bus: removed functions that are still in their slots come
-  /// back, without driver and without VFs. Gives them.
-  virtual std::vector<Bdf> rescan() = 0;
+  /// pci_rescan_bus() of every bus, or of that of `bus` and those below it: removed functions
+  /// that are still in their slots come back, without driver and without VFs. Gives them.
+  virtual std::vector<Bdf> rescan(std::optional<Bdf> bus) = 0;
   /// sriov_numvfs_store() with the sriov_configure() of the PF's driver: its VFs arrive on the
   /// bus, or with 0 leave it. VFs made through vfio-pci get vfio-pci themselves, others no
   /// driver. Nobody binds or unbinds, and no other number is set, between its checks and its

@@ -1,9 +1,10 @@
 #include "host/sysfs/io_and_rom.h"
 
-#include <optional>
-#include <string_view>
+#include <functional>
+#include <string>
 
 #include "host/sysfs/settings.h"
+#include "host/sysfs/text.h"
 #include "host/sysfs/topology.h"
 
 namespace teeio::sysfs {
@@ -20,43 +21,17 @@ Result<std::size_t> port_access(const hw::Bar& bar, std::uint64_t offset, std::s
   return size;
 }
 
-/// kstrtobool(), of lib/kstrtox.c.
-std::optional<bool> to_bool(ByteView text) {
-  const auto letter = [&](std::size_t at) {
-    return at < text.size() ? static_cast<char>(text[at]) : '\0';
-  };
-  constexpr std::string_view kTrue = "yYtT1", kFalse = "nNfF0", kO = "oO";
-  if (kTrue.contains(letter(0))) return true;
-  if (kFalse.contains(letter(0))) return false;
-  if (!kO.contains(letter(0))) return std::nullopt;
-  if (std::string_view("nN").contains(letter(1))) return true;
-  if (std::string_view("fF").contains(letter(1))) return false;
-  return std::nullopt;
+/// An access that nobody was asked about: R4's fact if the function is bound.
+void reach(const Environment& environment, Bdf bdf, HostTouch how,
+           const std::function<void()>& access) {
+  environment.host.reach(bdf, [&](bool bound) {
+    access();
+    if (!bound) return;
+    environment.host.trace().fact(object::Lane::kVmm, object::Fact::kHostTouched,
+                                  "ports reached through sysfs",
+                                  {.function = bdf, .a = static_cast<std::uint64_t>(how)});
+  });
 }
-
-/// An access that nobody was asked about: R4's fact if the function is bound when it begins or
-/// when it ends.
-class Access {
- public:
-  Access(const Environment& environment, Bdf bdf, HostTouch how)
-      : environment_(environment), bdf_(bdf), how_(how), bound_(is_bound()) {}
-  ~Access() {
-    if (!bound_ && !is_bound()) return;
-    environment_.host.trace().fact(object::Lane::kVmm, object::Fact::kHostTouched,
-                                   "ports reached through sysfs",
-                                   {.function = bdf_, .a = static_cast<std::uint64_t>(how_)});
-  }
-  Access(const Access&) = delete;
-  Access& operator=(const Access&) = delete;
-
- private:
-  [[nodiscard]] bool is_bound() const { return !environment_.host.tsm().bound_to(bdf_).empty(); }
-
-  const Environment& environment_;
-  const Bdf bdf_;
-  const HostTouch how_;
-  const bool bound_;
-};
 
 }  // namespace
 
@@ -68,15 +43,13 @@ void add_io_bar(NodeList& list, const Environment& environment, const std::strin
                                 std::span<std::byte> out) -> Result<std::size_t> {
         TEEIO_ASSIGN(const std::size_t size, port_access(bar, offset, out.size()));
         if (size == 0) return 0;
-        const Access access(environment, bdf, HostTouch::kRead);
-        bar.target->mmio_read(offset, out);
+        reach(environment, bdf, HostTouch::kRead, [&] { bar.target->mmio_read(offset, out); });
         return size;
       },
       [&environment, bdf, &bar](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
         TEEIO_ASSIGN(const std::size_t size, port_access(bar, offset, in.size()));
         if (size == 0) return 0;
-        const Access access(environment, bdf, HostTouch::kWrite);
-        bar.target->mmio_write(offset, in);
+        reach(environment, bdf, HostTouch::kWrite, [&] { bar.target->mmio_write(offset, in); });
         return size;
       });
 }
@@ -95,10 +68,10 @@ void add_rom(NodeList& list, const Environment& environment, const std::string& 
       },
       [&environment, &function](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
         (void)offset;  // Linux looks at none
-        const auto enabled = to_bool(in);
-        if (!enabled) return fail(Errno::kInval, "not 0, 1, y, n, on or off");
+        const std::string text(reinterpret_cast<const char*>(in.data()), in.size());
+        TEEIO_ASSIGN(const bool enabled, parse_truth(text));
         environment.settings.change(function.bdf(),
-                                    [&](FunctionSettings& s) { s.rom_enabled = *enabled; });
+                                    [&](FunctionSettings& s) { s.rom_enabled = enabled; });
         return in.size();
       });
 }

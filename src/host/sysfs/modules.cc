@@ -6,6 +6,7 @@
 #include <array>
 #include <initializer_list>
 
+#include "host/sysfs/char_devices.h"
 #include "host/sysfs/text.h"
 
 namespace teeio::sysfs {
@@ -89,6 +90,7 @@ std::size_t open_devices(Host& host) {
 void add_module(NodeList& list, const Environment& environment, const Module& module) {
   const std::string directory = std::string("/sys/module/") + module.name;
   list.directory(directory);
+  add_written_uevent(list, directory);
   list.text(directory + "/initstate", 0444, []() -> Result<std::string> { return "live\n"; });
   list.text(directory + "/taint", 0444, []() -> Result<std::string> { return "\n"; });
   list.text(directory + "/refcnt", 0444,

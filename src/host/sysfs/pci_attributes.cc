@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <array>
 
+#include "host/sysfs/char_devices.h"
 #include "host/sysfs/config_attribute.h"
+#include "host/sysfs/cpu_text.h"
 #include "host/sysfs/interrupt_attributes.h"
 #include "host/sysfs/io_and_rom.h"
+#include "host/sysfs/numbers.h"
 #include "host/sysfs/pci_bus.h"
 #include "host/sysfs/pci_identity.h"
 #include "host/sysfs/sriov_attributes.h"
@@ -45,18 +48,6 @@ struct Making {
   }
 };
 
-std::string cpu_mask(unsigned cpus) {
-  // 32 CPUs a word, most significant first, as %*pb prints it.
-  std::string text;
-  for (unsigned left = cpus; left > 0;) {
-    const unsigned bits = left % 32 == 0 ? 32 : left % 32;
-    const std::uint64_t word = (std::uint64_t{1} << bits) - 1;
-    text += text.empty() ? fmt::format("{:x}", word) : fmt::format(",{:08x}", word);
-    left -= bits;
-  }
-  return text;
-}
-
 void add_identity(const Making& make) {
   hw::PciFunction& pci = make.pci;
   const auto number = [&](std::string_view name, auto field, int digits) {
@@ -76,27 +67,13 @@ void add_identity(const Making& make) {
         "serial_number", [&pci] { return serial_number(pci).value_or("") + "\n"; }, 0400);
 }
 
-}  // namespace
-
-Result<void> store_uevent(std::string_view text) {
-  constexpr std::array<std::string_view, 8> kActions = {"add",    "remove",  "change", "move",
-                                                        "online", "offline", "bind",   "unbind"};
-  if (std::ranges::find(kActions, trimmed(text)) == kActions.end())
-    return fail(Errno::kInval, "uevent takes the name of an action");
-  return {};  // nobody listens on this machine's netlink
-}
-
-namespace {
-
 void add_environment_facts(const Making& make) {
   hw::PciFunction& pci = make.pci;
   const Environment& environment = make.environment;
   const Bdf bdf = make.bdf;
   const unsigned cpus = environment.host.cpus();
   make.read_only("local_cpus", [cpus] { return cpu_mask(cpus) + "\n"; });
-  make.read_only("local_cpulist", [cpus] {
-    return cpus == 1 ? std::string("0\n") : fmt::format("0-{}\n", cpus - 1);
-  });
+  make.read_only("local_cpulist", [cpus] { return cpu_list(cpus) + "\n"; });
   make.read_only("power_state", [&pci] { return fmt::format("{}\n", power_state(pci)); });
   make.read_only("dma_mask_bits", [] { return std::string("32\n"); });
   make.read_only("consistent_dma_mask_bits", [] { return std::string("32\n"); });
@@ -247,11 +224,8 @@ void add_hotplug(const Making& make) {
                     environment.refresh();
                     return {};
                   });
-  make.write_only("rescan", 0200, [&environment](std::string_view text) -> Result<void> {
-    const auto value = parse_unsigned(text);
-    if (!value) return fail(Errno::kInval, "not a number");
-    if (*value != 0) rescan(environment);
-    return {};
+  make.write_only("rescan", 0200, [&environment, bdf = make.bdf](std::string_view text) {
+    return store_rescan(environment, text, bdf);
   });
 }
 
@@ -309,20 +283,13 @@ void add_vfio_dev(const Making& make) {
   if (!minor) return;
   make.list.directory(make.directory + "/vfio-dev");
   const std::string directory = fmt::format("{}/vfio-dev/vfio{}", make.directory, *minor);
-  make.list.directory(directory);
+  add_char_device(make.list, {.directory = directory,
+                              .class_name = "vfio-dev",
+                              .name = fmt::format("vfio{}", *minor),
+                              .major = kVfioMajor,
+                              .minor = *minor,
+                              .node = fmt::format("vfio/devices/vfio{}", *minor)});
   make.list.link(directory + "/device", make.directory);
-  make.list.link(directory + "/subsystem", "/sys/class/vfio-dev");
-  make.list.text(directory + "/dev", 0444, [minor]() -> Result<std::string> {
-    return fmt::format("{}:{}\n", kVfioMajor, *minor);
-  });
-  make.list.text(
-      directory + "/uevent", 0644,
-      [minor]() -> Result<std::string> {
-        return fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/devices/vfio{}\n", kVfioMajor, *minor,
-                           *minor);
-      },
-      store_uevent);
-  make.list.link(fmt::format("/sys/class/vfio-dev/vfio{}", *minor), directory);
 }
 
 void add_links(const Making& make) {

@@ -12,7 +12,4 @@ namespace teeio::sysfs {
 void add_function(NodeList& list, const Environment& environment, const Topology& topology,
                   const Host::Function& function);
 
-/// A write to a device's `uevent`. Errors: EINVAL not the name of an action.
-Result<void> store_uevent(std::string_view text);
-
 }  // namespace teeio::sysfs

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <optional>
 
+#include "host/sysfs/char_devices.h"
 #include "host/sysfs/pci_identity.h"
 #include "host/sysfs/text.h"
 #include "hw/find_capability.h"
@@ -28,7 +29,11 @@ Result<Host::Function> named(Host& host, std::string_view text) {
 bool vfio_matches(const Environment& environment, const Host::Function& function) {
   if (hw::is_bridge(*function.pci)) return false;
   const std::string wanted = environment.settings.of(function.pci->bdf()).driver_override;
-  return wanted.empty() ? environment.settings.has_id(id_of(*function.pci)) : wanted == kVfioDriver;
+  if (!wanted.empty()) return wanted == kVfioDriver;
+  hw::PciFunction* const pf = function.pci->physical_function();
+  if (pf != nullptr && !environment.settings.of(pf->bdf()).vf_autoprobe)
+    return false;  // pci_device_can_probe()
+  return environment.settings.has_id(id_of(*function.pci));
 }
 
 /// The machine's driver of a card's own kind takes PFs that nobody has promised away.
@@ -80,12 +85,20 @@ Result<void> store_probe(const Environment& environment, std::string_view text) 
   return {};
 }
 
-/// rescan_store(), of the bus and of its devices.
-Result<void> store_rescan(const Environment& environment, std::string_view text) {
-  const auto value = parse_unsigned(text);
-  if (!value) return fail(Errno::kInval, "not a number");
-  if (*value != 0) rescan(environment);
-  return {};
+/// rescan_store(), of every bus.
+Result<void> store_rescan_all(const Environment& environment, std::string_view text) {
+  return store_rescan(environment, text, std::nullopt);
+}
+
+/// What was removed is found again and probed.
+void rescan(const Environment& environment, std::optional<Bdf> bus) {
+  const std::vector<Bdf> arrived = environment.host.rescan(bus);
+  environment.refresh();
+  if (arrived.empty() || !environment.settings.autoprobe()) return;
+  for (const Host::Function& function : environment.host.functions())
+    if (std::ranges::find(arrived, function.pci->bdf()) != arrived.end())
+      probe_function(environment, function);
+  environment.refresh();
 }
 
 /// Vendor and device, the first two of the up to seven hexadecimal numbers.
@@ -144,32 +157,40 @@ void probe_function(const Environment& environment, const Host::Function& functi
       return;  // who fails to, leaves it to the next
 }
 
-void rescan(const Environment& environment) {
-  const std::vector<Bdf> arrived = environment.host.rescan();
-  environment.refresh();
-  if (arrived.empty()) return;
-  for (const Host::Function& function : environment.host.functions())
-    if (std::ranges::find(arrived, function.pci->bdf()) != arrived.end())
-      probe_function(environment, function);
-  environment.refresh();
+Result<void> store_rescan(const Environment& environment, std::string_view text,
+                          std::optional<Bdf> bus) {
+  const auto value = parse_unsigned(text);
+  if (!value) return fail(Errno::kInval, "not a number");
+  if (*value != 0) rescan(environment, bus);
+  return {};
 }
 
 void add_pci_bus(NodeList& list, const Environment& environment, const Topology& topology) {
   const std::string bus(kBus);
   for (const char* name : {"", "/devices", "/drivers", "/drivers/vfio-pci", "/slots"})
     list.directory(bus + name);
+  add_written_uevent(list, bus);
   write_only(list, environment, bus + "/drivers_probe", store_probe);
-  list.text(bus + "/drivers_autoprobe", 0444, []() -> Result<std::string> { return "1\n"; });
+  Settings& settings = environment.settings;
+  list.text(
+      bus + "/drivers_autoprobe", 0644,
+      [&settings]() -> Result<std::string> { return settings.autoprobe() ? "1\n" : "0\n"; },
+      [&settings](std::string_view text) -> Result<void> {  // drivers_autoprobe_store()
+        settings.set_autoprobe(!text.starts_with('0'));
+        return {};
+      });
   const std::string vfio = bus + "/drivers/" + std::string(kVfioDriver);
+  add_written_uevent(list, vfio);
   write_only(list, environment, vfio + "/bind", store_bind<kVfio>);
   write_only(list, environment, vfio + "/unbind", store_unbind<kVfio>);
   write_only(list, environment, vfio + "/new_id", store_new_id);
   write_only(list, environment, vfio + "/remove_id", store_remove_id);
 
-  write_only(list, environment, bus + "/rescan", store_rescan);
+  write_only(list, environment, bus + "/rescan", store_rescan_all);
   if (environment.host.has_native_driver()) {
     const std::string native = bus + "/drivers/" + std::string(kNativeDriver);
     list.directory(native);
+    add_written_uevent(list, native);
     write_only(list, environment, native + "/bind", store_bind<kNative>);
     write_only(list, environment, native + "/unbind", store_unbind<kNative>);
   }
@@ -180,7 +201,10 @@ void add_pci_bus(NodeList& list, const Environment& environment, const Topology&
         function.driver != kNativeDriver &&
         std::ranges::find(others, function.driver) == others.end())
       others.push_back(function.driver);
-  for (const std::string& driver : others) list.directory(bus + "/drivers/" + driver);
+  for (const std::string& driver : others) {
+    list.directory(bus + "/drivers/" + driver);
+    add_written_uevent(list, bus + "/drivers/" + driver);
+  }
 }
 
 }  // namespace teeio::sysfs

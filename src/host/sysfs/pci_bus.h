@@ -1,12 +1,17 @@
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "host/sysfs/topology.h"
 #include "host/sysfs/tree.h"
 
 namespace teeio::sysfs {
 
-/// A write to `rescan`: what was removed is found again and probed.
-void rescan(const Environment& environment);
+/// A write to `rescan`: what was removed is found again and probed, on the bus of `bus` and below,
+/// or with nullopt on every bus.
+Result<void> store_rescan(const Environment& environment, std::string_view text,
+                          std::optional<Bdf> bus);
 /// device_attach(): a function without driver goes to the first that wants it; vfio-pci
 /// does when it was told to, the driver of the card's own kind when nobody was.
 void probe_function(const Environment& environment, const Host::Function& function);

@@ -189,7 +189,9 @@ std::optional<Sriov> sriov(hw::PciFunction& function) {
   const auto word = [&](unsigned reg) {
     return static_cast<std::uint16_t>(get(function, *at + reg, 2));
   };
-  return Sriov{.total_vfs = word(0x0e),
+  const std::uint16_t total = word(0x0e);
+  if (total == 0) return std::nullopt;
+  return Sriov{.total_vfs = total,
                .num_vfs = word(0x10),
                .offset = word(0x14),
                .stride = word(0x16),

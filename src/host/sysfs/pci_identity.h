@@ -45,7 +45,8 @@ struct Link {
 /// pci_init_reset_methods().
 [[nodiscard]] std::vector<std::string> reset_methods(hw::PciFunction& function, bool alone);
 
-/// The SR-IOV capability of a PF. Source: PCIe Base Spec 9.3.3.
+/// The SR-IOV capability of a PF; one that can have no VFs is none (sriov_init() of Linux
+/// drivers/pci/iov.c). Source: PCIe Base Spec 9.3.3.
 struct Sriov {
   std::uint16_t total_vfs, num_vfs, offset, stride, vf_device;
 };

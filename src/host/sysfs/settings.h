@@ -48,6 +48,15 @@ class Settings {
     const schedule::Lock lock(mutex_);
     enable_sriov_ = enabled;
   }
+  /// `drivers_autoprobe` of the bus: a function that arrives is probed (device_initial_probe()).
+  [[nodiscard]] bool autoprobe() const {
+    const schedule::Lock lock(mutex_);
+    return autoprobe_;
+  }
+  void set_autoprobe(bool probes) {
+    const schedule::Lock lock(mutex_);
+    autoprobe_ = probes;
+  }
   [[nodiscard]] FunctionSettings of(Bdf bdf) const {
     const schedule::Lock lock(mutex_);
     const auto at = functions_.find(bdf);
@@ -80,6 +89,7 @@ class Settings {
   mutable schedule::Mutex mutex_{schedule::Rank::kLeaf};
   std::map<Bdf, FunctionSettings> functions_ TEEIO_GUARDED_BY(mutex_);
   bool enable_sriov_ TEEIO_GUARDED_BY(mutex_) = false;
+  bool autoprobe_ TEEIO_GUARDED_BY(mutex_) = true;
   std::set<std::uint32_t> ids_ TEEIO_GUARDED_BY(mutex_);
 };
 

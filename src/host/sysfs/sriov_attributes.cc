@@ -23,7 +23,8 @@ Result<void> store_numvfs(const Environment& environment, hw::PciFunction& pci,
                                        environment.settings.enable_sriov()));
   if (!changed) return {};
   environment.refresh();
-  if (!environment.settings.of(pci.bdf()).vf_autoprobe) return {};
+  if (!environment.settings.autoprobe() || !environment.settings.of(pci.bdf()).vf_autoprobe)
+    return {};
   for (const Host::Function& function : environment.host.functions())
     if (function.pci->physical_function() == &pci) probe_function(environment, function);
   environment.refresh();
@@ -77,10 +78,8 @@ void add_sriov(NodeList& list, const Environment& environment, const Topology& t
         return environment.settings.of(bdf).vf_autoprobe ? "1\n" : "0\n";
       },
       [&environment, bdf = pci.bdf()](std::string_view text) -> Result<void> {
-        const auto value = parse_unsigned(text);
-        if (!value) return fail(Errno::kInval, "not a number");
-        environment.settings.change(bdf,
-                                    [&](FunctionSettings& s) { s.vf_autoprobe = *value != 0; });
+        TEEIO_ASSIGN(const bool on, parse_truth(text));
+        environment.settings.change(bdf, [on](FunctionSettings& s) { s.vf_autoprobe = on; });
         return {};
       });
   std::size_t index = 0;

@@ -7,9 +7,12 @@
 #include <set>
 
 #include "host/iommu/iommu.h"
+#include "host/sysfs/bus_class.h"
+#include "host/sysfs/char_devices.h"
 #include "host/sysfs/fault_folders.h"
 #include "host/sysfs/ide_streams.h"
 #include "host/sysfs/modules.h"
+#include "host/sysfs/numbers.h"
 #include "host/sysfs/pci_attributes.h"
 #include "host/sysfs/pci_bus.h"
 #include "host/sysfs/proc_bus.h"
@@ -17,11 +20,6 @@
 
 namespace teeio::sysfs {
 namespace {
-
-// Linux include/linux/miscdevice.h.
-constexpr std::uint32_t kMiscMajor = 10, kVfioMinor = 196, kKvmMinor = 232;
-/// The first of the dynamic minors, which is what /dev/iommu gets.
-constexpr std::uint32_t kIommuMinor = 256;
 
 using How = schedule::Touch::How;
 constexpr std::uint64_t kChanges = 0, kFollowed = 1;  ///< elements of the tree's books
@@ -50,6 +48,12 @@ std::map<std::uint32_t, std::uint32_t> vfio_groups(const Topology& topology) {
     if (function.group && function.group_minor)
       groups.emplace(*function.group, *function.group_minor);
   return groups;
+}
+
+void add_host_bridge(NodeList& list, std::uint16_t domain) {
+  const std::string directory = Topology::host_bridge(domain);
+  list.directory(directory);
+  list.text(directory + "/uevent", 0644, []() -> Result<std::string> { return ""; }, store_uevent);
 }
 
 }  // namespace
@@ -92,10 +96,11 @@ void System::build() {
   for (const Host::Function& function : topology.functions()) {
     const Bdf bdf = function.pci->bdf();
     settings_.arrive(bdf, function.driver == kVfioDriver ? function.driver : "");
-    if (domains.insert(bdf.domain).second) list.directory(Topology::host_bridge(bdf.domain));
+    if (domains.insert(bdf.domain).second) add_host_bridge(list, bdf.domain);
     add_function(list, environment_, topology, function);
   }
   add_pci_bus(list, environment_, topology);
+  add_bus_class(list, environment_, topology);
   add_proc_bus(list, environment_, topology);
   add_modules(list, environment_);
   add_fault_folders(list, environment_);
@@ -120,7 +125,8 @@ void System::add_classes(NodeList& list) {
     list.directory(directory);
     list.link(directory + "/device", platform);
     list.link(directory + "/subsystem", "/sys/class/tsm");
-    list.text(directory + "/uevent", 0444, []() -> Result<std::string> { return ""; });
+    list.text(
+        directory + "/uevent", 0644, []() -> Result<std::string> { return ""; }, store_uevent);
     list.link(fmt::format("/sys/class/tsm/tsm{}", number), directory);
   }
 }
@@ -158,20 +164,12 @@ void System::add_groups(NodeList& list, const Topology& topology) {
 void System::add_vfio_groups(NodeList& list, const Topology& topology) {
   list.directory("/sys/devices/virtual/vfio");
   for (const auto& [group, minor] : vfio_groups(topology)) {
-    const std::string directory = fmt::format("/sys/devices/virtual/vfio/{}", group);
-    list.directory(directory);
-    list.link(directory + "/subsystem", "/sys/class/vfio");
-    list.text(directory + "/dev", 0444, [minor]() -> Result<std::string> {
-      return fmt::format("{}:{}\n", kVfioGroupMajor, minor);
-    });
-    list.text(
-        directory + "/uevent", 0644,
-        [group, minor]() -> Result<std::string> {
-          return fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}\n", kVfioGroupMajor, minor,
-                             group);
-        },
-        store_uevent);
-    list.link(fmt::format("/sys/class/vfio/{}", group), directory);
+    add_char_device(list, {.directory = fmt::format("/sys/devices/virtual/vfio/{}", group),
+                           .class_name = "vfio",
+                           .name = fmt::format("{}", group),
+                           .major = kVfioGroupMajor,
+                           .minor = minor,
+                           .node = fmt::format("vfio/{}", group)});
   }
 }
 
@@ -189,6 +187,8 @@ void System::add_iommus(NodeList& list, const Topology& topology) {
     list.directory(directory + "/devices");
     list.link(directory + "/subsystem", "/sys/class/iommu");
     list.link("/sys/class/iommu/" + info.device, directory);
+    list.text(
+        directory + "/uevent", 0644, []() -> Result<std::string> { return ""; }, store_uevent);
     std::set<std::string> groups;
     for (const auto& [name, text] : info.attributes) {
       const std::string group = name.substr(0, name.find('/'));
@@ -199,6 +199,7 @@ void System::add_iommus(NodeList& list, const Topology& topology) {
 }
 
 void System::add_devices(NodeList& list, const Topology& topology) {
+  add_misc_devices(list, host_);
   list.device("/dev/iommu", 0660, kMiscMajor, kIommuMinor);
   list.device("/dev/vfio/vfio", 0666, kMiscMajor, kVfioMinor);
   if (host_.shows_kvm()) list.device("/dev/kvm", 0660, kMiscMajor, kKvmMinor);

@@ -1,6 +1,5 @@
 #include "host/sysfs/text.h"
 
-#include <array>
 #include <charconv>
 #include <limits>
 
@@ -43,14 +42,15 @@ std::optional<std::int32_t> parse_int(std::string_view text) {
 }
 
 Result<bool> parse_truth(std::string_view text) {
-  text = trimmed(text);
-  constexpr std::array kOff = {"n", "N", "0", "off", "Off", "no"};
-  constexpr std::array kOn = {"y", "Y", "1", "on", "On", "yes"};
-  for (const std::string_view off : kOff)
-    if (text == off) return false;
-  for (const std::string_view on : kOn)
-    if (text == on) return true;
-  return fail(Errno::kInval, "not a truth value");
+  const auto letter = [&](std::size_t at) { return at < text.size() ? text[at] : '\0'; };
+  constexpr std::string_view kTrue = "yYtT1", kFalse = "nNfF0", kO = "oO";
+  if (kTrue.contains(letter(0))) return true;
+  if (kFalse.contains(letter(0))) return false;
+  if (kO.contains(letter(0))) {
+    if (std::string_view("nN").contains(letter(1))) return true;
+    if (std::string_view("fF").contains(letter(1))) return false;
+  }
+  return fail(Errno::kInval, "not 0, 1, y, n, on or off");
 }
 
 }  // namespace teeio::sysfs

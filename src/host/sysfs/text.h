@@ -16,7 +16,7 @@ namespace teeio::sysfs {
 [[nodiscard]] std::optional<std::uint64_t> parse_unsigned(std::string_view text);
 /// kstrtoint() with base 0: the same with a '-'.
 [[nodiscard]] std::optional<std::int32_t> parse_int(std::string_view text);
-/// kstrtobool(), as param_set_bool() has it. Errors: EINVAL.
+/// kstrtobool(), of lib/kstrtox.c: the first letter or two say it. Errors: EINVAL.
 [[nodiscard]] Result<bool> parse_truth(std::string_view text);
 /// The text without what a C string and sysfs_streq() ignore: NUL and after it,
 /// one trailing newline.

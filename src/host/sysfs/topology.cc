@@ -46,6 +46,12 @@ const Host::Function* Topology::bridge_above(Bdf bdf) const {
   return at == bridges_.rend() ? nullptr : at->function;
 }
 
+std::uint8_t Topology::bus_behind(Bdf bdf) const {
+  const auto at = std::ranges::find_if(
+      bridges_, [bdf](const Bridge& bridge) { return bridge.function->pci->bdf() == bdf; });
+  return at == bridges_.end() ? std::uint8_t{0} : static_cast<std::uint8_t>(at->secondary);
+}
+
 std::string Topology::directory(Bdf bdf) const {
   const Host::Function* bridge = bridge_above(bdf);
   const bool below = bridge != nullptr && bridge->pci->bdf() < bdf;

@@ -15,10 +15,6 @@ inline constexpr std::string_view kBus = "/sys/bus/pci";
 inline constexpr std::string_view kDebugfs = "/sys/kernel/debug";
 inline constexpr std::string_view kVfioDriver = "vfio-pci";
 inline constexpr std::string_view kNativeDriver = "native";
-/// Linux 7.3's choice of a major for vfio-dev when nothing else took it.
-inline constexpr std::uint32_t kVfioMajor = 251;
-/// And for groups, which ask first (vfio_group_init()).
-inline constexpr std::uint32_t kVfioGroupMajor = 252;
 
 /// Where in /sys/devices each function of one view of the machine is.
 ///
@@ -37,6 +33,8 @@ class Topology {
   [[nodiscard]] std::string directory(Bdf bdf) const;
   /// The bridge on whose secondary side `bdf` is; nullptr on the root bus.
   [[nodiscard]] const Host::Function* bridge_above(Bdf bdf) const;
+  /// The number of the bus right behind a bridge; 0: it is none, or has none.
+  [[nodiscard]] std::uint8_t bus_behind(Bdf bdf) const;
   /// A physical function's VFs, in order.
   [[nodiscard]] const std::vector<hw::PciFunction*>& virtual_functions(
       const Host::Function& physical) const;

@@ -99,7 +99,7 @@ Result<void> Device::write_express(std::uint16_t at, unsigned size, std::uint32_
     const std::uint32_t before = config_.copy(control, 2) & kDevControlReadRequest;
     write_default(at, size, value);
     config_.set_copy(control, 2, config_.copy(control, 2) & ~kDevControlFlr);
-    if (resets && !is_device_locked()) reset_function();  // pci_try_reset_function(), unheard
+    if (resets) (void)try_reset_function();
     if ((config_.copy(control, 2) & kDevControlReadRequest) != before) set_read_request(control);
     return {};
   }
@@ -131,7 +131,7 @@ Result<void> Device::write_advanced_features(std::uint16_t at, unsigned size, st
     if (resets && bound_) continue;  // a bind came in between
     write_default(at, size, value);
     config_.set_copy(control, 1, config_.copy(control, 1) & ~1U);
-    if (resets && !is_device_locked()) reset_function();
+    if (resets) (void)try_reset_function();
     return {};
   }
 }

@@ -7,8 +7,6 @@
 #include "host/kvm/vm_file.h"
 #include "host/vfio/interrupt_disable.h"
 #include "host/vfio/pci_registers.h"
-#include "host/vfio/write_back.h"
-#include "hw/pasid_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
@@ -82,10 +80,10 @@ Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::F
     TEEIO_ASSIGN(idevice_, iommufd::Idevice::bind(*context, *this, vm));
     context_file_ = object::Ref<object::File>::share(*context);
   }
-  if (is_device_locked()) {
+  if (auto enabled = enable(); !enabled) {
     leave_iommufd();
     context_file_.reset();
-    return fail(Errno::kAgain, kDeviceLocked);
+    return enabled;
   }
   open_count_ = 1;
   vm_file_ = std::move(vm_file);
@@ -93,20 +91,29 @@ Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::F
     const schedule::Lock lock(kvm_ref_lock_);
     vm_file_borrowed_ = vm_file_.get();
   }
-  wiring_.bus.claim_memory(bdf());
+  wiring_.tsm.set_handlers(bdf(), this);
+  if (wiring_.token_of_pf != nullptr) wiring_.token_of_pf->use();
+  return {};
+}
+
+/// vfio_pci_core_enable(). Memory and bus mastering are as the program will set them. The lock is
+/// held to the end: root's `reset` in sysfs may have yet to write back what it has saved.
+Result<void> Device::enable() {
+  auto call = trace().call(object::Lane::kDevice, "enable and reset", {.function = bdf()});
   {
     const schedule::WriteLock memory(memory_lock_);
-    save_config();   // not what root's `reset` in sysfs has yet to write back
     bound_ = false;  // the last owner's may have been left behind, see set_handlers()
     set_power_state(0);
+    pci().config_write(kCommand, 2, pci().config_read(kCommand, 2) & ~kCommandMaster);
+    if (is_device_locked()) return fail(Errno::kAgain, kDeviceLocked);
+    if (has_flr()) reset_alone(SavedConfig(pci()));
+    saved_config_ = SavedConfig(pci());
     set_interrupt_disable(pci(), false);
     config_.init();
     find_msix_table();
     find_rom();
   }
-  // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
-  wiring_.tsm.set_handlers(bdf(), this);
-  if (wiring_.token_of_pf != nullptr) wiring_.token_of_pf->use();
+  wiring_.bus.claim_memory(bdf());  // vfio_pci_core_map_bars()
   return {};
 }
 
@@ -157,6 +164,7 @@ void Device::disable() {
     low_power_.wakeup.reset();
     wake();
     disengage();
+    write_power_state(0);
   }
   const std::uint32_t command = pci().config_read(kCommand, 2);
   touched(object::Fact::kHostTouched, "bus mastering cleared",
@@ -169,12 +177,12 @@ void Device::disable() {
   zap_mappings();
   windows_.clear();
   mapped_.reset();
-  const bool pasids = hw::pasid_enabled(pci());
-  touched(object::Fact::kHostTouched, "function reset",
-          static_cast<std::uint64_t>(object::HostTouch::kReset));
-  pci().reset(hw::ResetKind::kFunctionLevel);
-  restore_config();
-  if (pasids) hw::enable_pasid(pci());
+  pci().config_write(kCommand, 2, kCommandIntxDisable);
+  // pci_dev_trylock(): where it is taken, whoever opens the function next resets it.
+  if (has_flr() && !is_device_locked())
+    reset_alone(saved_config_);
+  else
+    saved_config_.restore(pci());
   asleep_ = false;
 }
 
@@ -223,21 +231,6 @@ bool Device::opened_by_node() {
 object::File* Device::vm_file() {
   const schedule::Lock lock(kvm_ref_lock_);
   return vm_file_borrowed_;
-}
-
-/// pci_save_state(), the part that a reset loses and software owns.
-void Device::save_config() {
-  saved_config_.clear();
-  for (std::uint16_t at = kCommand; at < 0x40; at = static_cast<std::uint16_t>(at + 4))
-    saved_config_.push_back(pci().config_read(at, 4));
-}
-
-void Device::restore_config() {
-  std::uint16_t at = kCommand;
-  // BARs before the command register, which switches them on.
-  for (std::size_t i = 1; i < saved_config_.size(); ++i)
-    write_back(pci(), static_cast<std::uint16_t>(at + 4 * i), 4, saved_config_[i]);
-  if (!saved_config_.empty()) write_back(pci(), at, 2, saved_config_[0] & 0xffffU);
 }
 
 void Device::touched(object::Fact fact, std::string_view name, std::uint64_t how) {

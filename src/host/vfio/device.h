@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -19,10 +20,12 @@
 #include "host/pci_tsm/pci_tsm.h"
 #include "host/vfio/bus.h"
 #include "host/vfio/group.h"
+#include "host/vfio/hot_reset.h"
 #include "host/vfio/ioeventfds.h"
 #include "host/vfio/irqs.h"
 #include "host/vfio/low_power.h"
 #include "host/vfio/policies.h"
+#include "host/vfio/saved_config.h"
 #include "host/vfio/vf_token.h"
 #include "host/vfio/virtual_config.h"
 #include "hw/interrupts.h"
@@ -157,6 +160,9 @@ class Device final : public iommufd::DeviceHandle,
   /// `rom` of sysfs. Errors: EIO while the device is bound, or there is no image to be read.
   Result<std::size_t> read_rom_images(std::uint64_t at, std::span<std::byte> out)
       TEEIO_EXCLUDES(memory_lock_);
+  /// An access that sysfs asks nobody about, told whether the device is bound: until it ends no
+  /// bind begins.
+  void reach(const std::function<void(bool bound)>& access) TEEIO_EXCLUDES(memory_lock_);
   /// Whether a program may map that part; exposes it. Errors: EINVAL; EBUSY
   /// while bound.
   Result<void> mmap(std::uint32_t index, std::uint64_t at, std::uint64_t length)
@@ -172,11 +178,13 @@ class Device final : public iommufd::DeviceHandle,
 
   // --- reset.cc ---
 
-  /// `reset` in sysfs. Errors: EINVAL no FLR; EBUSY while bound.
-  Result<void> reset() TEEIO_EXCLUDES(memory_lock_);
-  /// VFIO_DEVICE_RESET. Errors also: EAGAIN while its driver comes or goes, or its VFs do
-  /// (pci_try_reset_function()).
-  Result<void> try_reset() TEEIO_EXCLUDES(memory_lock_);
+  enum class ResetBy : std::uint8_t {
+    kHost,  ///< `reset` in sysfs: who calls has device_lock()
+    kUser,  ///< VFIO_DEVICE_RESET
+  };
+  /// Errors: EINVAL no FLR; EBUSY while bound; kUser also EAGAIN while its driver comes or goes, or
+  /// its VFs do (pci_try_reset_function()): the function is awake and unbound then all the same.
+  Result<void> reset(ResetBy by) TEEIO_EXCLUDES(memory_lock_);
 
   // --- low_power.cc ---
 
@@ -189,25 +197,12 @@ class Device final : public iommufd::DeviceHandle,
 
   // --- hot_reset.cc ---
 
-  /// What a bus reset takes with it, and whether it is all this user's.
-  struct HotReset {
-    struct Function {
-      Bdf bdf;
-      /// The idevice's id in this user's iommufd; nullopt: not owned.
-      std::optional<std::uint32_t> id;
-      std::uint32_t group;
-    };
-    std::vector<Function> functions;
-    bool owned = true;
-    bool by_id = true;  ///< opened through its node; else functions have groups
-  };
   /// VFIO_DEVICE_GET_PCI_HOT_RESET_INFO's functions.
   [[nodiscard]] HotReset hot_reset_info() TEEIO_EXCLUDES(set().lock);
-  /// How many functions that is.
   [[nodiscard]] std::size_t hot_reset_functions() { return wiring_.bus.on_bus_of(bdf()).size(); }
   /// VFIO_DEVICE_PCI_HOT_RESET: with the groups of a device that was opened through one, or
   /// without. Errors: EINVAL a function on the bus is not in this device set, not in these
-  /// groups or not this user's; EBUSY one is bound, or being accessed; EAGAIN as try_reset().
+  /// groups or not this user's; EBUSY one is bound, or being accessed; EAGAIN as reset().
   using Groups = std::vector<object::Ref<object::File>>;
   Result<void> hot_reset(const Groups* groups = nullptr) TEEIO_EXCLUDES(set().lock);
   /// vfio_device_cdev_opened(): through its node, not through its group.
@@ -218,8 +213,8 @@ class Device final : public iommufd::DeviceHandle,
   struct Slice {
     std::uint64_t offset, length;
   };
-  /// VFIO_DEVICE_FEATURE_DMA_BUF. Errors: ENODEV no such BAR; EINVAL, EOVERFLOW
-  /// for the ranges.
+  Result<void> check_exportable(std::uint32_t region) const;  ///< Errors: ENODEV no such BAR
+  /// VFIO_DEVICE_FEATURE_DMA_BUF. Errors: those; EINVAL, EOVERFLOW for the ranges.
   Result<object::Ref<object::File>> export_dmabuf(std::uint32_t region,
                                                   std::span<const Slice> ranges)
       TEEIO_EXCLUDES(memory_lock_);
@@ -252,14 +247,19 @@ class Device final : public iommufd::DeviceHandle,
   void disable() TEEIO_REQUIRES(set().lock);
   void leave_iommufd() TEEIO_REQUIRES(set().lock);
   void cleanup_dmabufs() TEEIO_EXCLUDES(memory_lock_);
-  void save_config() TEEIO_REQUIRES(set().lock);
-  void restore_config() TEEIO_REQUIRES(set().lock);
+  Result<void> enable() TEEIO_REQUIRES(set().lock) TEEIO_EXCLUDES(memory_lock_);
+  /// __pci_reset_function_locked(), and what was saved is written back.
+  void reset_alone(const SavedConfig& saved, hw::ResetKind kind = hw::ResetKind::kFunctionLevel)
+      TEEIO_REQUIRES(memory_lock_);
   /// What an operation with effect does that found the device bound: EBUSY or an
   /// unbind. A bind may come before the caller has the lock again: it looks at
   /// bound_ once more.
   Result<void> leave_bound(std::string_view operation) TEEIO_EXCLUDES(memory_lock_);
   void reset_function(hw::ResetKind kind = hw::ResetKind::kFunctionLevel)
       TEEIO_REQUIRES(memory_lock_);
+  /// pci_try_reset_function(). Errors: EAGAIN device_lock() is taken: mappings and dma-bufs were
+  /// gone for a moment.
+  Result<void> try_reset_function() TEEIO_REQUIRES(memory_lock_);
   [[nodiscard]] HotReset affected() TEEIO_REQUIRES(set().lock);
   /// Resets every device of `all`; or none, and gives one of them that is bound. Their
   /// locks are taken by try_lock, as Linux does. Errors: EBUSY one is being accessed.
@@ -329,7 +329,7 @@ class Device final : public iommufd::DeviceHandle,
   object::Ref<object::File> vm_file_ TEEIO_GUARDED_BY(set().lock);  // lent in vm_file()
   bool attached_ TEEIO_GUARDED_BY(set().lock) = false;
   std::set<std::uint32_t> pasids_ TEEIO_GUARDED_BY(set().lock);  ///< attached: vdev->pasids
-  std::vector<std::uint32_t> saved_config_ TEEIO_GUARDED_BY(set().lock);
+  SavedConfig saved_config_ TEEIO_GUARDED_BY(set().lock);
 
   schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};
   Irqs irqs_;

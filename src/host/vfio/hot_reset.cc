@@ -12,7 +12,7 @@ namespace teeio::vfio {
 /// vfio_iommufd_get_dev_id(): a function that nobody has is this user's too if its IOMMU
 /// group is (iommufd_ctx_has_group()). Members of the group in other sets, VFs, are on this
 /// bus as well and keep it from being reset, so they need not be looked at.
-Device::HotReset Device::affected() {
+HotReset Device::affected() {
   constexpr std::uint32_t kOwnedWithoutId = 0;  // VFIO_PCI_DEVID_OWNED
   HotReset reset;
   reset.by_id = opened_by_node_;
@@ -40,7 +40,7 @@ Device::HotReset Device::affected() {
   return reset;
 }
 
-Device::HotReset Device::hot_reset_info() {
+HotReset Device::hot_reset_info() {
   const schedule::Lock lock(set().lock);
   return affected();
 }

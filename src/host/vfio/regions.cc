@@ -72,6 +72,11 @@ Result<std::size_t> Device::read_rom(std::uint64_t at, std::span<std::byte> out)
   return out.size();
 }
 
+void Device::reach(const std::function<void(bool bound)>& access) {
+  const schedule::ReadLock lock(memory_lock_);
+  access(bound_);
+}
+
 /// pci_read_rom() of sysfs, which asks nobody; here the host keeps its hands off while bound.
 Result<std::size_t> Device::read_rom_images(std::uint64_t at, std::span<std::byte> out) {
   const schedule::WriteLock lock(memory_lock_);

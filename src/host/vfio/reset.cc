@@ -1,9 +1,7 @@
 #include "host/vfio/awake.h"
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
-#include "host/vfio/write_back.h"
 #include "hw/find_capability.h"
-#include "hw/pasid_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
@@ -15,15 +13,20 @@ bool Device::has_flr() const {
   return pcie && (pci().config_read(caps, 4) & kDevCapFlr) != 0;
 }
 
-/// vfio_pci_ioctl_reset(): zap, revoke, function-level reset with the config
-/// saved around it, and back.
-Result<void> Device::reset() {
+/// vfio_pci_ioctl_reset(). A bound function is unbound before anything else, as the posted series
+/// has it ("[RFC PATCH 21/30] vfio/pci: Do TSM Unbind before zapping bars", 2025-05-29): for good,
+/// also where the reset is refused.
+Result<void> Device::reset(ResetBy by) {
   if (!has_flr()) return fail(Errno::kInval, "the function has no function-level reset");
   const Awake awake(*this);
   for (;;) {
     {
       const schedule::WriteLock lock(memory_lock_);
       if (!bound_) {
+        if (by == ResetBy::kUser) {
+          write_power_state(0);
+          return try_reset_function();
+        }
         reset_function();
         return {};
       }
@@ -32,13 +35,19 @@ Result<void> Device::reset() {
   }
 }
 
-Result<void> Device::try_reset() {
-  if (!has_flr()) return fail(Errno::kInval, "the function has no function-level reset");
-  if (is_device_locked()) return fail(Errno::kAgain, kDeviceLocked);
-  return reset();
-}
-
 bool Device::is_device_locked() const { return wiring_.bus.device_locked(bdf()); }
+
+Result<void> Device::try_reset_function() {
+  if (!is_device_locked()) {
+    reset_function();
+    return {};
+  }
+  zap_mappings();
+  move_dmabufs(true);
+  if (memory_enabled()) move_dmabufs(false);
+  restore_mappings();
+  return fail(Errno::kAgain, kDeviceLocked);
+}
 
 void Device::reset_function(hw::ResetKind kind) {
   const bool hot = kind == hw::ResetKind::kHot;
@@ -46,27 +55,19 @@ void Device::reset_function(hw::ResetKind kind) {
                            {.function = bdf()});
   zap_mappings();
   move_dmabufs(true);
-  std::vector<std::uint32_t> saved;
-  for (std::uint16_t at = kBar0; at < 0x40; at = static_cast<std::uint16_t>(at + 4))
-    saved.push_back(pci().config_read(at, 4));
-  const std::uint32_t command = pci().config_read(kCommand, 2);
-  const auto control = static_cast<std::uint16_t>(
-      hw::find_capability(pci(), hw::kCapabilityPcie).value_or(0) + kPcieDeviceControl);
-  const std::uint32_t device_control = pci().config_read(control, 2);
-  const bool pasids = hw::pasid_enabled(pci());
-  touched(object::Fact::kHostTouched, "function reset",
-          static_cast<std::uint64_t>(object::HostTouch::kReset));
-  pci().reset(kind);
-  for (std::size_t i = 0; i < saved.size(); ++i)
-    write_back(pci(), static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
-  if (control != kPcieDeviceControl) pci().config_write(control, 2, device_control);
-  write_back(pci(), kCommand, 2, command);
-  if (pasids) hw::enable_pasid(pci());
+  reset_alone(SavedConfig(pci()), kind);
   irqs_.restore();
   asleep_ = false;
   const bool again = schedule::seeded("revoked-after-reset");
   if (memory_enabled()) move_dmabufs(/*revoked=*/again);
   restore_mappings();
+}
+
+void Device::reset_alone(const SavedConfig& saved, hw::ResetKind kind) {
+  touched(object::Fact::kHostTouched, "function reset",
+          static_cast<std::uint64_t>(object::HostTouch::kReset));
+  pci().reset(kind);
+  saved.restore(pci());
 }
 
 Result<void> Device::leave_bound(std::string_view) {

@@ -15,6 +15,19 @@ void ask_range(std::uint32_t index, std::uint64_t offset, std::uint64_t length, 
   ask(request, what);
 }
 
+/// All but the range can be read.
+void ask_unreadable(std::uint32_t index, const char* what) {
+  auto* const pages = static_cast<char*>(
+      mmap(nullptr, 2 * probe::kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  munmap(pages + probe::kPage, probe::kPage);
+  const probe::DmaBufRequest request = probe::dma_buf_request(index);
+  const std::size_t head = offsetof(probe::DmaBufRequest, ranges);
+  char* const at = pages + probe::kPage - head;
+  memcpy(at, &request, head);
+  probe::say(ioctl(device, VFIO_DEVICE_FEATURE, at), "%s", what);
+  munmap(pages, probe::kPage);
+}
+
 }  // namespace
 
 int main() {
@@ -61,4 +74,13 @@ int main() {
   ask(request, "the same page twice");
   request.ranges[0] = {probe::kPage, probe::kPage};
   ask(request, "two ranges, the second before the first");
+  request.ranges[0] = {~0ULL - 4095, 2 * probe::kPage};
+  request.ranges[1] = {0, 100};
+  ask(request, "two ranges, the first wraps, the second has length 100");
+  request.ranges[0] = request.ranges[1] = {0, 1ULL << 63U};
+  ask(request, "two ranges, too long together");
+  ask_range(bar.index, 0, 1ULL << 63U, "length 2^63");
+  ask_range(bar.index, ~0ULL - 0xffff, probe::kPage, "offset that wraps with the BAR's address");
+  ask_unreadable(bar.index, "ranges that cannot be read");
+  ask_unreadable(1000, "ranges that cannot be read, region 1000");
 }

@@ -36,6 +36,12 @@ int main() {
   probe::say(feature(kDmabuf | kGet), "get DMA_BUF without data");
   probe::say(feature(VFIO_DEVICE_FEATURE_MIGRATION | kProbe), "probe MIGRATION");
   probe::say(feature(VFIO_DEVICE_FEATURE_MIGRATION | kGet, 16), "get MIGRATION");
+  probe::say(feature(VFIO_DEVICE_FEATURE_MIGRATION), "neither of MIGRATION");
+  constexpr std::uint32_t kPrecopyInfoV2 = 12;  // VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2
+  probe::say(feature(kPrecopyInfoV2 | kProbe), "probe MIG_PRECOPY_INFOv2");
+  probe::say(feature(kPrecopyInfoV2 | kSet), "set MIG_PRECOPY_INFOv2");
+  probe::say(feature(kPrecopyInfoV2 | kGet), "get MIG_PRECOPY_INFOv2");
+  probe::say(feature(14), "neither of feature 14");
   probe::say(feature(14 | kProbe), "probe feature 14");
   probe::say(feature(0xffff | kProbe), "probe feature 0xffff");
 }

@@ -6,6 +6,7 @@
 #include "device/attester.h"
 #include "device/tee_card.h"
 #include "device/tee_function.h"
+#include "hw/find_capability.h"
 
 namespace teeio::device::testing {
 namespace {
@@ -75,6 +76,19 @@ TEST(Cards, OneWithoutVfsHasNoVfBars) {
     EXPECT_EQ(pf.config_read(at, 4), 0U);
     pf.config_write(at, 4, 0xffff'ffff);
     EXPECT_EQ(pf.config_read(at, 4), 0U) << "VF BAR " << bar;
+  }
+}
+
+// PCIe Base Spec 9.3.3.3.1: VF Enable is clear by default, and here no VF is enabled at boot.
+TEST(Cards, VfEnableIsSetAtBootWhereThereAreVfs) {
+  for (const unsigned vfs : {0U, 2U}) {
+    object::Trace trace;
+    DmaEngineCard card(trace, options(vfs));
+    hw::PciFunction& pf = *card.functions().front();
+    const auto sriov = hw::find_extended_capability(pf, 0x10);
+    ASSERT_TRUE(sriov.has_value());
+    const auto control = static_cast<std::uint16_t>(*sriov + 8);
+    EXPECT_EQ(pf.config_read(control, 2), vfs == 0 ? 0U : 9U) << vfs << " VFs";
   }
 }
 

@@ -178,6 +178,48 @@ TEST(Rescan, FindsWhatWasRemovedWithoutItsOverride) {
   EXPECT_TRUE(vmm.bind_iommufd().has_value());
 }
 
+// dev_rescan_store(): pci_rescan_bus() of the bus that the function is on.
+TEST(Rescan, OfAFunctionLooksAtItsOwnBus) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  const std::string plain = "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/";
+  ASSERT_TRUE(vmm.echo("1\n", plain + "remove").has_value());
+  ASSERT_TRUE(vmm.echo("1\n", device("rescan")).has_value());
+  EXPECT_EQ(error_of(vmm.cat(plain + "vendor")), Errno::kNoEnt);
+  ASSERT_TRUE(vmm.echo("1\n", "/sys/class/pci_bus/0000:02/rescan").has_value());
+  EXPECT_TRUE(vmm.cat(plain + "vendor").has_value());
+}
+
+// device_initial_probe() looks at the bus' drivers_autoprobe.
+TEST(Rescan, LeavesWithoutDriverWhatTheBusDoesNotProbe) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  const std::string plain = "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/";
+  ASSERT_TRUE(vmm.echo("1efe 0e00\n", "/sys/bus/pci/drivers/vfio-pci/new_id").has_value());
+  ASSERT_TRUE(vmm.echo("0\n", "/sys/bus/pci/drivers_autoprobe").has_value());
+  ASSERT_TRUE(vmm.echo("1\n", plain + "remove").has_value());
+  ASSERT_TRUE(vmm.echo("1\n", "/sys/bus/pci/rescan").has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:02:00.0"), "");
+  ASSERT_TRUE(vmm.echo("0000:02:00.0\n", "/sys/bus/pci/drivers_probe").has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:02:00.0"), "vfio-pci");
+}
+
+// pci_device_can_probe(): a VF whose PF says so goes to no driver but by driver_override.
+TEST(Rescan, AVfThatIsNotProbedIsTakenByItsOverrideOnly) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  const std::string vf = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.1/driver_override";
+  ASSERT_TRUE(vmm.echo("0000:01:00.1", "/sys/bus/pci/drivers/vfio-pci/unbind").has_value());
+  ASSERT_TRUE(vmm.echo("\n", vf).has_value());
+  ASSERT_TRUE(vmm.echo("off\n", device("sriov_drivers_autoprobe")).has_value());
+  ASSERT_TRUE(vmm.echo("1efe 0d01\n", "/sys/bus/pci/drivers/vfio-pci/new_id").has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "");
+  EXPECT_EQ(error_of(vmm.echo("0000:01:00.1", "/sys/bus/pci/drivers/vfio-pci/bind")),
+            Errno::kNoDev);
+  ASSERT_TRUE(vmm.echo("vfio-pci\n", vf).has_value());
+  EXPECT_TRUE(vmm.echo("0000:01:00.1", "/sys/bus/pci/drivers/vfio-pci/bind").has_value());
+}
+
 TEST(Rescan, PfComesBackWithoutVfsAndConnects) {
   const auto machine = make_machine();
   Vmm vmm(*machine);

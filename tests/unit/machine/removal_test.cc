@@ -1,12 +1,16 @@
 // Functions whose driver goes while a program has them open: the program is asked to let go, and
 // whoever takes the driver away waits (vfio_unregister_group_dev()).
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
 #include <semaphore>
 #include <utility>
 
+#include "host/vfio/device.h"
+#include "hw/capabilities.h"
+#include "hw/find_capability.h"
 #include "schedule/task.h"
 #include "unit/host/vfio/group_vmm.h"
 #include "unit/host/vfio/set_irq.h"
@@ -147,6 +151,101 @@ TEST(Removal, AnOpenNodeThatIsNotBoundIsWaitedForAndCannotBeBoundMeanwhile) {
   EXPECT_FALSE(unbind.done());
   other.exit();
   EXPECT_TRUE(unbind.join().has_value());
+}
+
+// vfio_pci_ioctl_reset(): D0 before pci_try_reset_function() asks for device_lock().
+TEST(Removal, AResetThatIsRefusedHasWokenTheFunction) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  RequestEvent request(vmm);
+  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
+  ASSERT_TRUE(request.comes());
+  hw::PciFunction& function = static_cast<vfio::DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
+  const auto power = hw::find_capability(function, hw::kCapabilityPowerManagement);
+  const auto control = static_cast<std::uint16_t>(power.value_or(0) + hw::kPowerControl);
+  const std::uint64_t config = std::uint64_t{vfio::kConfigRegion} << vfio::kRegionShift;
+  constexpr std::uint16_t kD3hot = 3;
+  ASSERT_TRUE(vmm.pwrite(vmm.vfio, config + control, bytes_of(kD3hot)).has_value());
+  EXPECT_EQ(function.config_read(control, 2) & 3U, 3U);
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0})), Errno::kAgain);
+  EXPECT_EQ(function.config_read(control, 2) & 3U, 0U);
+  vmm.exit();
+  EXPECT_TRUE(unbind.join().has_value());
+}
+
+// "[RFC PATCH 21/30] vfio/pci: Do TSM Unbind before zapping bars", 2025-05-29: before all else.
+TEST(Removal, AResetThatIsRefusedHasUnboundTheFunction) {
+  const auto machine =
+      make_machine(kDefaultMachine, "while_bound = \"block\"", "while_bound = \"auto-unbind\"");
+  Vmm vmm(*machine);
+  ASSERT_TRUE(test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+  RequestEvent request(vmm);
+  Writer removal(*machine, "1\n", card("remove"));
+  ASSERT_TRUE(request.comes());
+  ASSERT_NE(machine->census()["bound TSM of 0000:01:00.0"], "");
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0})), Errno::kAgain);
+  EXPECT_EQ(machine->census()["bound TSM of 0000:01:00.0"], "");
+  vmm.exit();
+  EXPECT_TRUE(removal.join().has_value());
+}
+
+/// How often the device was reset.
+std::ptrdiff_t resets(Machine& machine) {
+  return std::ranges::count(machine.trace().events(), object::Fact::kDeviceReset,
+                            &object::Event::fact);
+}
+
+// vfio_pci_core_enable() and vfio_pci_core_disable(): each resets where device_lock() is free.
+TEST(Removal, AnOpenAndALastCloseReset) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  EXPECT_EQ(resets(*machine), 0);
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_EQ(resets(*machine), 1);
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_EQ(resets(*machine), 2);
+}
+
+// pci_dev_trylock() of vfio_pci_core_disable().
+TEST(Removal, ALastCloseResetsNothingWhileTheDriverLeaves) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine), next(*machine, 2);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  RequestEvent request(vmm);
+  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
+  ASSERT_TRUE(request.comes());
+  vmm.exit();
+  EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_EQ(resets(*machine), 1);
+  ASSERT_TRUE(next.echo("0000:01:00.1", kBind).has_value());
+  ASSERT_TRUE(next.open_device(kVf0).has_value());
+  ASSERT_TRUE(next.bind_iommufd().has_value());
+  EXPECT_EQ(resets(*machine), 2);
+}
+
+// pci_save_state() of vfio_pci_core_enable(): after pci_clear_master(), with the PCIe capability.
+TEST(Removal, AFunctionIsClosedAsItWasFound) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  hw::PciFunction& function = static_cast<vfio::DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
+  const auto express = hw::find_capability(function, hw::kCapabilityPcie);
+  const auto control = static_cast<std::uint16_t>(express.value_or(0) + hw::kExpressDeviceControl);
+  const std::uint32_t other = function.config_read(control, 2) ^ 0x2000;  // Max_Read_Request_Size
+  function.config_write(control, 2, other);
+  function.config_write(4, 2, 4);  // Bus Master Enable
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_EQ(function.config_read(4, 2) & 4U, 0U);
+  EXPECT_EQ(function.config_read(control, 2), other);
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_EQ(function.config_read(4, 2) & 4U, 0U);
+  EXPECT_EQ(function.config_read(control, 2), other);
 }
 
 TEST(Removal, VfsAreSwitchedOffWhenNoProgramHasOneOpen) {

@@ -119,6 +119,9 @@ class FakeHost : public Host {
     if (fail_reset) return fail(Errno::kBusy, "the function is bound");
     return {};
   }
+  void reach(Bdf bdf, const std::function<void(bool bound)>& access) override {
+    access(!tsm_.bound_to(bdf).empty());
+  }
   Result<std::size_t> read_rom(Bdf, std::uint64_t, std::span<std::byte>) override {
     return fail(Errno::kIo, "there is none");
   }
@@ -153,8 +156,8 @@ class FakeHost : public Host {
     at(bdf).driver.clear();
     return {};
   }
-  std::vector<Bdf> rescan() override {
-    calls.emplace_back("rescan");
+  std::vector<Bdf> rescan(std::optional<Bdf> bus) override {
+    calls.push_back(bus ? "rescan " + bus->str() : "rescan");
     return {};
   }
   Result<bool> set_virtual_functions(Bdf bdf, std::uint16_t count, bool vfio_may) override {

@@ -12,7 +12,7 @@
 #include "explore/scenario/stage.h"
 #include "explore/scenario/unexplored.h"
 #include "host/vfio/device.h"
-#include "hw/capabilities.h"
+#include "hw/pci_function.h"
 #include "unit/host/vfio/set_irq.h"
 
 namespace teeio::vfio::low_power_race_test {
@@ -52,7 +52,6 @@ class Sleeper {
   explicit Sleeper(Stage& stage) : vmm_(stage.vmm()) {
     explore::must(vmm_.open_device(kPf));
     explore::must(vmm_.bind_iommufd());
-    hw::set_virtual_functions(function(), 0);
     constexpr std::uint16_t kMemory = 2;
     TEEIO_CHECK(vmm_.pwrite(vmm_.vfio, kConfigSpace + 4, bytes_of(kMemory)).has_value(),
                 "memory space cannot be switched on");

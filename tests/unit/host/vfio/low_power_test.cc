@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "host/vfio/awake.h"
-#include "hw/capabilities.h"
+#include "hw/pci_function.h"
 #include "unit/host/vfio/set_irq.h"
 #include "unit/machine/make_machine.h"
 
@@ -178,13 +178,24 @@ TEST(LowPower, ABindUnmasksIntxToo) {
   constexpr std::uint32_t kTrigger = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
   ASSERT_TRUE(test::set_irq(vmm, kTrigger, abi::VFIO_PCI_INTX_IRQ_INDEX, fd).has_value());
   hw::PciFunction& function = static_cast<DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
-  hw::set_virtual_functions(function, 0);
   const auto masked = [&] { return (function.config_read(4, 2) & 0x400U) != 0; };
   EXPECT_FALSE(masked());
   ASSERT_TRUE(feature_of(vmm, kEntry));
   EXPECT_TRUE(masked());
   ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
   EXPECT_FALSE(masked());
+}
+
+// sriov_init() of drivers/pci/iov.c: a PF that can have no VFs is none, and nothing keeps it awake.
+TEST(LowPower, ACardWithoutVfsSleeps) {
+  const auto machine = make_machine("tdx-connect", "vfs = 2", "vfs = 0");
+  Vmm vmm(*machine);
+  const std::string card = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/";
+  EXPECT_FALSE(vmm.cat(card + "sriov_totalvfs").has_value());
+  ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio0").has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  ASSERT_TRUE(feature_of(vmm, kEntry));
+  EXPECT_EQ(*vmm.cat(card + "power_state"), "D3hot\n");
 }
 
 TEST(LowPower, AfterAnUnbindItSleepsAgain) {

@@ -1,0 +1,48 @@
+// An access that sysfs asks nobody about, against a bind: R4 must know which side it is on.
+
+#include <gtest/gtest.h>
+
+#include "base/check.h"
+#include "explore/run.h"
+#include "explore/scenario/catalogue.h"
+#include "explore/scenario/designs.h"
+#include "explore/scenario/stage.h"
+#include "host/vfio/device.h"
+#include "schedule/atomic.h"
+
+namespace teeio::vfio::reach_test {
+namespace {
+
+void access_against_bind(const machine::Config& config) {
+  explore::Stage stage(config, explore::Stage::Card::kAsAtBoot);
+  explore::Vmm& vmm = stage.vmm();
+  explore::must(vmm.open_device(explore::kPf));
+  explore::must(vmm.bind_iommufd());
+  Device& device = static_cast<DeviceFile&>(**vmm.file(vmm.vfio)).device();
+  schedule::Atomic<bool> under_way{false}, bound{false};
+  const auto access = [&](bool told) {
+    TEEIO_CHECK(told || !bound.load(), "an access is not told of a bind before it");
+    under_way.store(true);
+    under_way.store(false);
+  };
+  const auto bind = [&] {
+    device.set_bound(true);
+    TEEIO_CHECK(!under_way.load(), "a bind begins during an access");
+    bound.store(true);
+  };
+  stage.play({{"root", [&] { device.reach(access); }}, {"tsm", bind}});
+  device.set_bound(false);
+}
+
+TEST(Reach, NoBindBeginsBeforeAnAccessEnds) {
+  const explore::MachineScenario scenario{
+      .name = "sysfs/access-against-bind", .description = "", .body = access_against_bind};
+  const explore::ScenarioResult result = explore::run_scenario(
+      explore::make_scenario(scenario, explore::default_designs()[0]),
+      {.strategy = explore::StrategyKind::kBounded, .max_schedules = 20'000, .shrink = false});
+  EXPECT_FALSE(result.failure.has_value());
+  EXPECT_GT(result.schedules, 3U);
+}
+
+}  // namespace
+}  // namespace teeio::vfio::reach_test
