@@ -113,8 +113,8 @@ void print_rmm_page() {
       "# Arm's RMM\n\nMade by `teeio abi --firmware rmm` from the rows of "
       "src/firmware/rmm/rows_*.cc, "
       "which the commands themselves refuse by; a test makes each check fail alone. The source is "
-      "TF-RMM at commit 9a7f8ef46378. A command that the explorer makes busy gives RMI_BUSY before "
-      "its first check.\n\n");
+      "TF-RMM at commit 9a7f8ef46378, which itself drives the same card: docs/tf-rmm.md. A command "
+      "that the explorer makes busy gives RMI_BUSY before its first check.\n\n");
   const auto rows = rmm::rows();
   print("{} commands and calls, {} checks.\n\n", rows.size(), [&] {
     std::size_t checks = 0;

@@ -17,20 +17,26 @@ constexpr std::uint64_t kSmccc1_2 = 0x1'0002;
 /// SMC32_PSCI_FID_MIN to SMC64_PSCI_FID_MAX.
 bool is_psci(std::uint64_t number) { return ((number & ~kPsci64Bits) - kPsciVersion) < 0x20; }
 
-/// ESR_EL2 of an abort in stage 2. Source: Arm ARM (DDI 0487), D24.2.41.
-std::uint64_t syndrome(const hw::CpuExit& why, bool emulatable) {
-  constexpr std::uint64_t kDataAbort = 0x24, kInstructionAbort = 0x20;
-  constexpr std::uint64_t kIsv = 1ULL << 24U, kWnr = 1ULL << 6U, kIl = 1ULL << 25U;
-  constexpr std::uint64_t kTranslationFault3 = 7;
-  constexpr unsigned kClass = 26, kSize = 22;
-  const bool fetch = why.access == hw::GuestAccess::kFetch;
-  std::uint64_t esr = (fetch ? kInstructionAbort : kDataAbort) << kClass | kIl | kTranslationFault3;
-  if (why.write) esr |= kWnr;
-  if (emulatable) {
-    const unsigned log2 = why.size >= 8 ? 3 : why.size >= 4 ? 2 : why.size >= 2 ? 1 : 0;
-    esr |= kIsv | std::uint64_t{log2} << kSize;
-  }
-  return esr;
+/// ESR_EL2 of an abort in stage 2 as the host reads it. Source: Arm ARM (DDI 0487), D24.2.41.
+constexpr std::uint64_t kDataAbort = 0x24ULL << 26U, kInstructionAbort = 0x20ULL << 26U;
+
+/// Translation fault at `level`: where the realm's table has no way on.
+std::uint64_t translation_fault(std::uint8_t level) {
+  constexpr std::uint64_t kLevel0 = 4;
+  return kLevel0 + level;
+}
+
+/// What of it is left: ESR_NONEMULATED_ABORT_MASK and ESR_EMULATED_ABORT_MASK, by
+/// handle_data_abort() and handle_instruction_abort() of runtime/core/exit.c.
+std::uint64_t syndrome(const hw::CpuExit& why, std::uint8_t level, bool emulatable) {
+  constexpr std::uint64_t kIsv = 1ULL << 24U, kSf = 1ULL << 15U, kWnr = 1ULL << 6U;
+  constexpr std::uint64_t kIl = 1ULL << 25U;
+  constexpr unsigned kSize = 22;
+  if (why.access == hw::GuestAccess::kFetch) return kInstructionAbort | translation_fault(level);
+  const std::uint64_t esr = kDataAbort | translation_fault(level);
+  if (!emulatable) return raw(why.gpa) < Rtt::kProtected ? esr : esr | kIl;
+  const unsigned log2 = why.size >= 8 ? 3 : why.size >= 4 ? 2 : why.size >= 2 ? 1 : 0;
+  return esr | kIsv | std::uint64_t{log2} << kSize | (log2 == 3 ? kSf : 0) | (why.write ? kWnr : 0);
 }
 
 /// HPFAR_EL2.FIPA: bits 51:12 of the address.
@@ -66,17 +72,24 @@ RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers) {
   return {.x1 = static_cast<std::uint64_t>(exit), .x2 = rec->vdev_id};
 }
 
-/// complete_rsi_host_call(). False: the realm's page has gone meanwhile.
+/// complete_rsi_host_call(). False: the realm's page has gone meanwhile. With one that the realm
+/// itself has made EMPTY the source says that it returns RSI_SUCCESS, and sets no register.
 bool Rmm::complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters& registers) {
   if (!rec.host_call) return true;
   constexpr std::uint64_t kRegisters = 8;
-  if (!write_realm(rec.rd, *rec.host_call + kRegisters, bytes_of(entered.gprs))) {
+  const auto place = place_of(realms_.at(raw(rec.rd)), page_of(*rec.host_call));
+  if (!place && place.error() == NoPlace::kUnmapped) {
     rec.abort_at = page_of(*rec.host_call);
     return false;
   }
-  registers.x[0] = 0;
+  const bool written = write_realm(rec.rd, *rec.host_call + kRegisters, bytes_of(entered.gprs));
+  if (written || !defective()) registers.x[0] = 0;
   rec.host_call.reset();
   return true;
+}
+
+std::uint8_t Rmm::level_of(const Rec& rec, Gpa ipa) const {
+  return realms_.at(raw(rec.rd)).rtt.walk(ipa, kPageLevel).level;
 }
 
 void Rmm::write_exit(const Rec& rec, Hpa run, RecExit reason) {
@@ -84,7 +97,8 @@ void Rmm::write_exit(const Rec& rec, Hpa run, RecExit reason) {
   RecExitRecord record{.reason = reason};
   switch (reason) {
     case RecExit::kSync:
-      record.esr = syndrome({.access = hw::GuestAccess::kRead}, false);
+      // emulate_stage2_data_abort().
+      record.esr = kDataAbort | translation_fault(level_of(rec, rec.abort_at));
       record.hpfar = fault_page(rec.abort_at);
       break;
     case RecExit::kRipasChange:
@@ -131,7 +145,7 @@ void Rmm::rec_exit(Hpa at, Hpa run, const hw::CpuExit& why) {
   // Only an access outside of the protected space shows what it was.
   rec.emulatable = why.reason == hw::CpuExit::Reason::kMmio && raw(why.gpa) >= Rtt::kProtected;
   RecExitRecord record{.reason = RecExit::kSync};
-  record.esr = syndrome(why, rec.emulatable);
+  record.esr = syndrome(why, level_of(rec, why.gpa), rec.emulatable);
   record.hpfar = fault_page(why.gpa);
   if (raw(why.gpa) >= Rtt::kProtected) record.far = offset_in_page(why.gpa);
   if (rec.emulatable && why.write) record.gprs[0] = why.data;

@@ -289,6 +289,8 @@ class Rmm {
   RecExit resume(Rec& rec, std::uint64_t flags, hw::ArmRegisters* registers);
   bool complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters& registers);
   void write_exit(const Rec& rec, Hpa run, RecExit reason);
+  /// Where a walk of the realm's tables ends.
+  std::uint8_t level_of(const Rec& rec, Gpa ipa) const;
   bool power_call(Hpa at, Hpa run, hw::ArmRegisters& registers, std::uint64_t number);
   void tell(HashAlgorithm algorithm, const MeasurementWords& words,
             std::array<std::uint64_t, 31>& x) const;

@@ -92,7 +92,7 @@ constexpr Check kCreateChecks[] = {
     kRd,
     {"level", Code::kInput, "no table of that level covers that address"},
     {"walk", Code::kRtt, "there is no table above"},
-    {"entry", Code::kRtt, "the entry above is a table already, or maps something"}};
+    {"entry", Code::kRtt, "the entry above is a table already"}};
 constexpr Check kDestroyChecks[] = {
     kRd,
     {"level", Code::kInput, "no table of that level covers that address"},
@@ -186,16 +186,21 @@ constinit const Row kRttCreate{.number = 0x0d,
                                .fails = {},
                                .source = "runtime/rmi/rtt.c, smc_rtt_create()",
                                .checks = kCreateChecks,
-                               .effect = "a table whose entries have the RIPAS of the entry above",
-                               .differs = "a block is not split: the entry above must map nothing"};
+                               .effect =
+                                   "a table whose entries have the RIPAS of the entry above, and "
+                                   "map the parts of its block",
+                               .differs = {}};
 constinit const Row kRttDestroy{
     .number = 0x0e,
     .name = "RMI_RTT_DESTROY",
     .fails = {},
     .source = "runtime/rmi/rtt.c, smc_rtt_destroy()",
     .checks = kDestroyChecks,
-    .effect = "x1: the table's granule, DELEGATED; the entry above is unassigned and DESTROYED",
-    .differs = "x2 is 0 (the next address with something alive)"};
+    .effect =
+        "x1: the table's granule, DELEGATED; the entry above is unassigned and, where it is "
+        "protected, DESTROYED. x2, also with errors of the tables: the next address with something "
+        "alive in the table where the walk ended",
+    .differs = {}};
 constinit const Row kRttReadEntry{.number = 0x11,
                                   .name = "RMI_RTT_READ_ENTRY",
                                   .fails = {},

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "firmware/rmm/mapping.h"
 #include "firmware/rmm/rsi_call.h"
 
@@ -71,15 +73,18 @@ RsiResult Rmm::rsi_ipa_state_get(Hpa at, Gpa base, Gpa end) {
   Rec& rec = calling(at);
   if (base >= end || !is_page_aligned(raw(base) | raw(end)) || !in_protected(base, end))
     return rec.result = call.refuse("range");
+  // realm_ipa_get_ripas(): within the table where the walk ends, up to a table below it.
   const Rtt& rtt = realms_.at(raw(rec.rd)).rtt;
-  const auto level = [&](Gpa ipa) { return rtt.walk(ipa, kPageLevel).level; };
-  const Ripas first = rtt.entry(base, level(base)).ripas;
-  std::uint64_t top = raw(base);
-  while (top < raw(end) && rtt.entry(Gpa{top}, level(Gpa{top})).ripas == first) {
-    const std::uint64_t bytes = level_bytes(level(Gpa{top}));
-    top = (top & ~(bytes - 1)) + bytes;
-  }
-  return rec.result = {.x1 = std::min(top, raw(end)), .x2 = static_cast<std::uint64_t>(first)};
+  const std::uint8_t level = rtt.walk(base, kPageLevel).level;
+  const std::uint64_t bytes = level_bytes(level);
+  const Gpa start{raw(base) & ~(bytes - 1)};
+  const Gpa last = std::min(end, start + to_table_end(start, level));
+  const Ripas first = rtt.entry(start, level).ripas;
+  Gpa top = start;
+  while (top < last && !rtt.has_table(top, static_cast<std::uint8_t>(level + 1)) &&
+         rtt.entry(top, level).ripas == first)
+    top = top + bytes;
+  return rec.result = {.x1 = raw(std::min(top, end)), .x2 = static_cast<std::uint64_t>(first)};
 }
 
 RsiResult Rmm::rsi_host_call(Hpa at, Gpa ipa) {

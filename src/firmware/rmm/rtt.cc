@@ -67,20 +67,24 @@ Hpa Rtt::table(Gpa ipa, std::uint8_t level) const {
   return tables_.at(key(ipa, level, span(level)));
 }
 
-/// Its entries have the RIPAS of the one above.
+/// Its entries have the RIPAS of the one above, and its address, if that maps a block.
 void Rtt::add_table(Gpa ipa, std::uint8_t level, Hpa granule) {
   const auto above = static_cast<std::uint8_t>(level - 1);
   const Entry parent = entry(ipa, above);
-  TEEIO_CHECK(!parent.address && !has_table(ipa, level), "a table takes the place of a mapping");
+  TEEIO_CHECK(!has_table(ipa, level), "a table takes the place of another");
   set(ipa, above, {});
   const Key at = key(ipa, level, span(level));
   tables_.emplace(at, granule);
   const auto emptied = memory_->write(granule, Bytes(kPageSize), kRealmWorld);
   TEEIO_CHECK(emptied.has_value(), "a table's granule is the monitor's RAM");
   write(ipa, above, raw(granule) | kTableOrPage | kValid);
-  if (parent.ripas == Ripas::kEmpty) return;
-  for (std::uint64_t i = 0; i < 512; ++i)
-    set(Gpa{at.base + i * level_bytes(level)}, level, {.ripas = parent.ripas});
+  if (parent.ripas == Ripas::kEmpty && !parent.address) return;
+  const std::uint64_t bytes = level_bytes(level);
+  for (std::uint64_t i = 0; i < 512; ++i) {
+    Entry part = parent;
+    if (parent.address) part.address = *parent.address + i * bytes;
+    set(Gpa{at.base + i * bytes}, level, part);
+  }
 }
 
 Hpa Rtt::remove_table(Gpa ipa, std::uint8_t level) {
@@ -90,7 +94,9 @@ Hpa Rtt::remove_table(Gpa ipa, std::uint8_t level) {
   const auto first = entries_.lower_bound({level, at.base});
   const auto last = entries_.lower_bound({level, at.base + span(level)});
   entries_.erase(first, last);
-  set(ipa, static_cast<std::uint8_t>(level - 1), {.ripas = Ripas::kDestroyed});
+  // What is not protected has no RIPAS.
+  const Ripas ripas = raw(ipa) < kProtected ? Ripas::kDestroyed : Ripas::kEmpty;
+  set(ipa, static_cast<std::uint8_t>(level - 1), {.ripas = ripas});
   return granule;
 }
 

@@ -52,10 +52,11 @@ class Rtt {
   [[nodiscard]] Entry entry(Gpa ipa, std::uint8_t level) const;
   void set(Gpa ipa, std::uint8_t level, const Entry& entry);
 
-  /// A table of `level` for the addresses around `ipa`. Precondition: a walk ended one level
-  /// above, at an entry that maps nothing. The granule is emptied.
+  /// A table of `level` for the addresses around `ipa`, which maps what the entry above did.
+  /// Precondition: a walk ended one level above, at an entry that is no table.
   void add_table(Gpa ipa, std::uint8_t level, Hpa granule);
-  /// Takes it away; the entry above is unassigned and DESTROYED. Gives the granule.
+  /// Takes it away; the entry above is unassigned and, where it is protected, DESTROYED. Gives
+  /// the granule.
   /// Precondition: it is there, and live() is false.
   Hpa remove_table(Gpa ipa, std::uint8_t level);
   [[nodiscard]] bool has_table(Gpa ipa, std::uint8_t level) const;

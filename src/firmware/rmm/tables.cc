@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "firmware/rmm/command.h"
+#include "firmware/rmm/mapping.h"
 
 // A realm's tables and what it thinks of its addresses: TF-RMM runtime/rmi/rtt.c.
 
@@ -14,6 +15,23 @@ bool is_table_place(Gpa ipa, std::uint8_t level) {
   return level > Rtt::kRootLevel && level <= kPageLevel &&
          raw(ipa) % level_bytes(static_cast<std::uint8_t>(level - 1)) == 0 &&
          raw(ipa) < Rtt::kAddresses;
+}
+
+/// s2tte_is_live(): it maps something, or is a table.
+bool is_live(const Rtt& rtt, Gpa ipa, std::uint8_t level) {
+  return rtt.has_table(ipa, static_cast<std::uint8_t>(level + 1)) ||
+         rtt.entry(ipa, level).address.has_value();
+}
+
+/// s2tt_skip_non_live_entries(), within one table.
+std::uint64_t next_live(const Rtt& rtt, Gpa ipa, std::uint8_t level) {
+  if (is_live(rtt, ipa, level)) return raw(ipa);
+  const std::uint64_t bytes = level_bytes(level);
+  Gpa at{raw(ipa) & ~(bytes - 1)};
+  const Gpa end = at + to_table_end(at, level);
+  do at = at + bytes;
+  while (at < end && !is_live(rtt, at, level));
+  return raw(at);
 }
 
 /// update_ripas(). False: it may not be.
@@ -37,7 +55,9 @@ RmiResult Rmm::rtt_create(Hpa rd, Hpa rtt, Gpa ipa, std::uint8_t level) {
   const auto above = static_cast<std::uint8_t>(level - 1);
   const Rtt::Walk walk = realm->rtt.walk(ipa, above);
   if (walk.level != above) return c.refuse("walk", 0, walk.level);
-  if (walk.table || realm->rtt.entry(ipa, above).address) return c.refuse("entry", 0, above);
+  if (walk.table) return c.refuse("entry", 0, above);
+  // A block is mapped by its parts as it was; what is cached of it goes before.
+  if (realm->rtt.entry(ipa, above).valid()) invalidate(*realm);
   set(rtt, GranuleState::kRtt);
   realm->rtt.add_table(ipa, level, rtt);
   return {};
@@ -48,12 +68,17 @@ RmiResult Rmm::rtt_destroy(Hpa rd, Gpa ipa, std::uint8_t level) {
   if (!c.begin()) return c.result();
   RMM_FIND(realm, c.realm(rd));
   RMM_REFUSE_IF(!is_table_place(ipa, level), "level");
-  if (!realm->rtt.has_table(ipa, level))
-    return c.refuse("walk", 0, realm->rtt.walk(ipa, static_cast<std::uint8_t>(level - 1)).level);
-  if (realm->rtt.live(ipa, level)) return c.refuse("live", 0, level);
+  const auto above = static_cast<std::uint8_t>(level - 1);
+  const bool there = realm->rtt.has_table(ipa, level);
+  if (!there || realm->rtt.live(ipa, level)) {
+    const std::uint8_t walked = realm->rtt.walk(ipa, above).level;
+    RmiResult refused = there ? c.refuse("live", 0, level) : c.refuse("walk", 0, walked);
+    refused.x2 = there ? raw(ipa) : next_live(realm->rtt, ipa, walked);
+    return refused;
+  }
   const Hpa granule = realm->rtt.remove_table(ipa, level);
   set(granule, GranuleState::kDelegated);
-  return {.x1 = raw(granule)};
+  return {.x1 = raw(granule), .x2 = next_live(realm->rtt, ipa, above)};
 }
 
 RmiResult Rmm::rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level) {

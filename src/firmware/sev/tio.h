@@ -50,6 +50,7 @@ class Tio {
   [[nodiscard]] DeviceContext* device(Sla sla);
   [[nodiscard]] TdiContext* tdi(Sla sla);
   [[nodiscard]] std::size_t tdis_of(const DeviceContext& device, bool bound) const;
+  [[nodiscard]] bool keeps_firmware(const DeviceContext& device) const;
   template <class Context>
   [[nodiscard]] Context* context(schedule::RecordedMap<std::uint64_t, Context>& contexts, Sla sla);
 

@@ -142,10 +142,20 @@ Bytes Tio::measurements(const DeviceContext& device) {
   return spdm::encode_evidence(log);
 }
 
+/// A TDI was locked with NO_FW_UPDATE.
+bool Tio::keeps_firmware(const DeviceContext& device) const {
+  constexpr std::uint16_t kNoUpdate = 1;  // TIO_TDI_BIND_FLAG_NO_FW_UPDATE
+  return std::ranges::any_of(tdis_, [&](const auto& at) {
+    const TdiContext& tdi = at.second;
+    return tdi.device == device.pages.front() && tdi.bound() && (tdi.lock_flags & kNoUpdate) != 0;
+  });
+}
+
 /// struct sev_tio_dev_status.
 Status Tio::dev_status(TioCall& c) {
   constexpr std::uint32_t kLength = 160;
   constexpr std::uint8_t kRequestPending = 1, kRequestPendingTdi = 2;
+  constexpr std::uint8_t kMeasured = 1, kNoFirmwareUpdate = 2;
   const DeviceContext& device = *c.device;
   std::uint8_t flags = 0;
   std::uint16_t command = 0;
@@ -163,7 +173,9 @@ Status Tio::dev_status(TioCall& c) {
   out.le(device.certificate_slot).le(device.function.rid());
   out.le(static_cast<std::uint8_t>(device.function.domain)).le(device.tc_mask);
   out.le(command).zeros(2).le(about.raw).zeros(8);
-  out.le(static_cast<std::uint8_t>(device.measured)).zeros(3);
+  out.le(static_cast<std::uint8_t>((device.measured ? kMeasured : 0) |
+                                   (keeps_firmware(device) ? kNoFirmwareUpdate : 0)));
+  out.zeros(3);
   for (const std::uint8_t id : device.stream_ids) out.le(id);
   out.zeros(8).bytes(digest_of(certificates(device))).bytes(digest_of(measurements(device)));
   out.le(static_cast<std::uint32_t>(tdis_of(device, false)));

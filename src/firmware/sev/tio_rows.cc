@@ -20,7 +20,8 @@ std::span<const TioRow> tio_rows() {
       {TioCommand::kDevDisconnect, "TIO_DEV_DISCONNECT", "Linux, sev_tio_dev_disconnect()",
        "keys and session are gone; forced, also without the device, and under bound TDIs"},
       {TioCommand::kDevStatus, "TIO_DEV_STATUS", "AMD, sev_tio_dev_status()",
-       "the context's state, what waits for the device, digests, and how many TDIs it has"},
+       "the context's state, what waits for the device, digests, how many TDIs it has, and whether "
+       "one was locked against firmware updates"},
       {TioCommand::kDevMeasurements, "TIO_DEV_MEASUREMENTS", "AMD, sev_tio_dev_measurements()",
        "the device measures itself with the host's nonce; the output is what it signed"},
       {TioCommand::kDevCertificates, "TIO_DEV_CERTIFICATES", "AMD, sev_tio_dev_certificates()",

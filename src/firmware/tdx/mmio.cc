@@ -33,7 +33,7 @@ LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
-  if (raw(address) % level_bytes(level) != 0 || raw(address) >> 52U != 0 || leaf.s.is_ram(address))
+  if (raw(address) % level_bytes(level) != 0 || raw(address) >> 52U != 0)
     return leaf.refuse("address");
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
   if (place.entry.state() != SeptState::kFree) return leaf.refuse("state", place);

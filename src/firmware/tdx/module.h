@@ -134,10 +134,12 @@ class Module final : public GuestView {
   LeafResult tdh_mr_finalize(Hpa tdr);
   /// 10, 4, 22. TDCX_NUM_INCORRECT; MAX_VCPUS_EXCEEDED; VCPU_STATE_INCORRECT(the state)
   /// for a second INIT. INIT associates the vCPU with the processor: it wants a VP.FLUSH also
-  /// if it never ran. INCONSISTENT_MSR(3BH), which has used up a vCPU index.
+  /// if it never ran. INCONSISTENT_MSR(3BH) before all else; of version 1 X2APIC_ID_NOT_UNIQUE(the
+  /// ID), and the TDR exclusive.
   LeafResult tdh_vp_create(Hpa tdr, Hpa tdvpr);
   LeafResult tdh_vp_addcx(Hpa tdvpr, Hpa page);
-  LeafResult tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx, const Processor& on = {});
+  LeafResult tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx, const Processor& on = {},
+                         const VpInitVersion& version = {});
   /// 18. TD_KEYS_NOT_CONFIGURED, TDCX_NUM_INCORRECT; VCPU_NOT_ASSOCIATED on another processor
   /// than it ran on, or when it did not run since the last flush; then there is nothing to do,
   /// as Linux takes it, which calls on the vCPU's processor.

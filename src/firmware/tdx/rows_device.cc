@@ -86,7 +86,9 @@ constexpr auto kMmiomtSetChecks = join(
 constexpr auto kMmiomtRdChecks = join(kMmiomtIndex, kMmiomtWalk);
 
 constexpr auto kMmioMapChecks = join(
-    td(kRdx), kGpa, own({{"address", kOperandInvalid, kR8, "the address is no MMIO page"}}),
+    td(kRdx), kGpa,
+    own({{"address", kOperandInvalid, kR8,
+          "the address is not aligned to the level, or too wide"}}),
     own({{"tree", kOperandBusy, kSeptTree, "another leaf has the secure EPT"}}), kWalk,
     own({{"entry", kOperandBusy, kRcx, "another leaf has the secure EPT entry"},
          {"state", kEptEntryStateIncorrect, kRcx, "the GPA has an entry"}}),
@@ -215,8 +217,11 @@ constinit const Row kMmioMap{
     .fails = "TDH.MMIO.MAP fails",
     .source = "tdh_mmio_map.c",
     .checks = kMmioMapChecks,
-    .effect = "MMIO_PENDING, until the guest accepts. Nobody asks for the TDI's state",
-    .differs = "RAM is refused as an address; in the source MMIOMT alone decides"};
+    .effect =
+        "MMIO_PENDING, until the guest accepts. Nobody asks for the TDI's state, nor whether the "
+        "address is RAM: MMIOMT alone decides, and the guest, who names the address that it "
+        "accepts",
+    .differs = {}};
 constinit const Row kMmioBlock{.number = 159,
                                .name = "TDH.MMIO.BLOCK",
                                .detail = {},

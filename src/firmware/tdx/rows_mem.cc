@@ -1,7 +1,7 @@
 #include "firmware/tdx/shared_checks.h"
 
-// Private memory. The source of these is the tag TDX_1.5.01, src/vmm_dispatcher/api_calls; the
-// tests of IOMMUs are of the tdxio branch.
+// Private memory. The source of these is the tag TDX_1.5.01, src/vmm_dispatcher/api_calls; what
+// looks at IOMMUs is the tdxio branch's, is_tlb_and_iotlb_tracked() among it.
 
 namespace teeio::tdx::row {
 namespace {
@@ -22,12 +22,8 @@ constexpr auto kSeptOfAny = [] {
 }();
 /// What is given back: its PAMT entry. RCX has named the page since the leaf's entry.
 constexpr std::array<Check, 1> kFrames{{{"busy", kOperandBusy, kRcx, "another leaf has the page"}}};
-/// tdh_mem_range_unblock.c has another operand; for IOMMUs that is a guess.
-constexpr std::array<Check, 2> kTrackedTree{
-    {{"tlb", kTlbTrackingNotDone, kSeptTree,
-      "a vCPU may still have a translation from before the block"},
-     {"iotlb", kIotlbTrackingNotDone, kSeptTree,
-      "an IOMMU may still have a translation from before the block"}}};
+/// kTracked of an entry that is known to be blocked.
+constexpr std::array<Check, 2> kTrackedBlocked{kTracked[1], kTracked[2]};
 constexpr auto kGpaOfPage = [] {
   auto checks = kGpa;
   checks[0].unmet = "it takes no level";
@@ -50,7 +46,7 @@ constexpr auto kRangeBlockChecks = join(
     own({{"blocked", kGpaRangeAlreadyBlocked, kRcx, "the range is blocked already (a remark)"}}),
     state("no RAM entry to block"));
 constexpr auto kRangeUnblockChecks =
-    join(td(kRdx), kSeptOfAny, state("the range is not blocked"), kTrackedTree);
+    join(td(kRdx), kSeptOfAny, state("the range is not blocked"), kTrackedBlocked);
 constexpr auto kTrackChecks = join(
     td(kRcx), kEpoch,
     own({{"vcpus", kPreviousTlbEpochBusy, kRax, "a vCPU of the previous epoch has not left the TD"},

@@ -50,8 +50,13 @@ constexpr auto kVpAddcxChecks =
     join(tdvpr(kRdx), kOwnTdr, kTd, kVcpuState,
          own({{"count", kTdcxNumIncorrect, kRax, "the vCPU has all its pages"}}), free_page(kRcx));
 constexpr auto kVpInitChecks =
-    join(tdvpr(kRcx), kOwnTdr, kTd, kVcpuPages, kVcpuState,
-         own({{"max_vcpus", kMaxVcpusExceeded, kRax, "the TD has all its vCPUs"}}), kTscAdjust);
+    join(kTscAdjust, own({{"version", kOperandInvalid, kRax, "there is no such version"}}),
+         tdvpr(kRcx), kOwnTdr, kTd, kVcpuPages, kVcpuState,
+         own({{"max_vcpus", kMaxVcpusExceeded, kRax, "the TD has all its vCPUs"},
+              {"x2apic", kOperandInvalid, kR8, "version 1: the x2APIC ID has more than 32 bits"},
+              {"unique", kX2apicIdNotUnique, kNumber,
+               "version 1: another vCPU of the TD has that x2APIC ID (the ID; one that version 0 "
+               "has initialised counts as 0)"}}));
 constexpr auto kVpEnterChecks =
     join(tdvpr(kRcx), kOwnTdr, kTd, kVcpuPages,
          own({{"initialized", kVcpuStateIncorrect, kRax, "the vCPU is not initialized"},
@@ -162,14 +167,12 @@ constinit const Row kVpInit{
     .name = "TDH.VP.INIT",
     .detail = {},
     .fails = {},
-    .source = "tdh_vp_init.c",
+    .source = "tdh_vp_init.c of the tdxio branch",
     .checks = kVpInitChecks,
     .effect =
-        "the vCPU is ready, and associated: it wants a VP.FLUSH also if it never runs. The last "
-        "check has used up a vCPU index",
-    .differs =
-        "version 0; the tdxio branch looks at the MSR before all else, and has a version 1 with an "
-        "x2APIC ID"};
+        "the vCPU is ready, and associated: it wants a VP.FLUSH also if it never runs. Version 1, "
+        "which Linux calls, holds the TDR exclusively",
+    .differs = "what a guest sees of its topology does not depend on the version"};
 constinit const Row kVpEnter{
     .number = 0,
     .name = "TDH.VP.ENTER",
@@ -218,16 +221,16 @@ constinit const Row kMngKeyFreeid{.number = 20,
                                   .checks = kFreeidChecks,
                                   .effect = "TEARDOWN: the key is free",
                                   .differs = {}};
-constinit const Row kPhymemPageReclaim{
-    .number = 28,
-    .name = "TDH.PHYMEM.PAGE.RECLAIM",
-    .detail = {},
-    .fails = {},
-    .source = "tdh_phymem_page_reclaim.c",
-    .checks = kReclaimChecks,
-    .effect =
-        "the page is the host's; RCX type, RDX owner, R8 level, also with errors from "
-        "IOMMU_MT_PAGE_IN_USE on",
-    .differs = "pages of 4 KiB only"};
+constinit const Row kPhymemPageReclaim{.number = 28,
+                                       .name = "TDH.PHYMEM.PAGE.RECLAIM",
+                                       .detail = {},
+                                       .fails = {},
+                                       .source = "tdh_phymem_page_reclaim.c",
+                                       .checks = kReclaimChecks,
+                                       .effect =
+                                           "the page is the host's; RCX type, RDX owner (a TDR has "
+                                           "none), R8 level, also with errors from "
+                                           "IOMMU_MT_PAGE_IN_USE on",
+                                       .differs = "pages of 4 KiB only"};
 
 }  // namespace teeio::tdx::row

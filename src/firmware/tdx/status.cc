@@ -23,6 +23,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kOpStateIncorrect, "TDX_OP_STATE_INCORRECT");
     TDX_CODE(kNoVcpus, "TDX_NO_VCPUS");
     TDX_CODE(kTdcxNumIncorrect, "TDX_TDCX_NUM_INCORRECT");
+    TDX_CODE(kX2apicIdNotUnique, "TDX_X2APIC_ID_NOT_UNIQUE");
     TDX_CODE(kVcpuStateIncorrect, "TDX_VCPU_STATE_INCORRECT");
     TDX_CODE(kVcpuAssociated, "TDX_VCPU_ASSOCIATED");
     TDX_CODE(kVcpuNotAssociated, "TDX_VCPU_NOT_ASSOCIATED");

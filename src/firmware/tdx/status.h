@@ -26,6 +26,7 @@ enum class Code : std::uint32_t {
   kOpStateIncorrect = 0xC0000608,
   kNoVcpus = 0xC0000609,
   kTdcxNumIncorrect = 0xC0000610,
+  kX2apicIdNotUnique = 0xC0000621,
   kVcpuStateIncorrect = 0xC0000700,
   kVcpuAssociated = 0x80000701,
   kVcpuNotAssociated = 0x80000702,

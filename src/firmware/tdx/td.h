@@ -42,6 +42,7 @@ struct Td {
   std::uint64_t mmio_offset = 0;  ///< added to HPAs in interface reports, page aligned
   std::uint32_t vcpus = 0;
   std::uint32_t vcpus_associated = 0;
+  std::map<std::uint32_t, std::uint32_t> x2apic_ids;  ///< by index, of version 1's VP.INIT
 
   std::uint64_t chldcnt = 0;        ///< gates the reclaim of the TDR page
   std::uint32_t devif_ref_cnt = 0;  ///< gates VPFLUSHDONE

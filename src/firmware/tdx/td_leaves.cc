@@ -181,19 +181,41 @@ LeafResult Module::tdh_vp_addcx(Hpa tdvpr, Hpa page) {
   return {};
 }
 
-/// Source: tdh_vp_init.c; associate_vcpu_initial() counts the vCPU as one to flush. The vCPU's
-/// index is taken before the last check, and stays so.
-LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx, const Processor& on) {
+namespace {
+
+/// An ID that another vCPU of the TD has: those of version 0 have none, which counts as 0.
+bool has_x2apic_id(const Td& td, std::uint32_t id) {
+  for (std::uint32_t index = 0; index < td.vcpus; ++index) {
+    const auto other = td.x2apic_ids.find(index);
+    if ((other == td.x2apic_ids.end() ? 0 : other->second) == id) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+/// Source: tdh_vp_init.c of the tdxio branch; associate_vcpu_initial() counts the vCPU as one to
+/// flush.
+LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx, const Processor& on,
+                               const VpInitVersion& version) {
   Leaf leaf(*state_, row::kVpInit);
+  if (!same_clock(on)) return leaf.refuse_number("tsc_adjust", kIa32TscAdjust);
+  if (version.number > 1) return leaf.refuse("version");
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRcx));
-  TDX_ASSIGN(Td* const td, leaf.td(vcpu->tdr, Operand::kTdr, AllowedIn::kBuiltOrRuns));
+  const auto hold = version.number == 0 ? Leaf::Hold::kShared : Leaf::Hold::kExclusive;
+  TDX_ASSIGN(Td* const td, leaf.td(vcpu->tdr, Operand::kTdr, AllowedIn::kBuiltOrRuns, hold));
   if (vcpu->pages.size() != kTdvpsPages) return leaf.refuse("pages");
   if (vcpu->initialized) return leaf.refuse("state");
   leaf.give_way();
   // Counted after the leaf gave way: another vCPU of the TD may have come first.
   if (td->vcpus == td->parameters.max_vcpus) return leaf.refuse("max_vcpus");
+  if (version.number != 0) {
+    if (version.x2apic_id >> 32U != 0) return leaf.refuse("x2apic");
+    const auto id = static_cast<std::uint32_t>(version.x2apic_id);
+    if (has_x2apic_id(*td, id)) return leaf.refuse_number("unique", id);
+    td->x2apic_ids[td->vcpus] = id;
+  }
   vcpu->index = td->vcpus++;
-  if (!same_clock(on)) return leaf.refuse_number("tsc_adjust", kIa32TscAdjust);
   vcpu->initialized = true;
   vcpu->initial_rcx = initial_rcx;
   associate(*td, *vcpu, on);

@@ -68,8 +68,10 @@ namespace {
 
 /// What the leaf says of the page, also when it refuses.
 LeafResult describe(const PamtEntry& entry) {
-  const std::uint64_t owner =
-      entry.type == PageType::kIommuMt ? std::uint64_t{entry.iommu} : raw(entry.owner);
+  // tdh_mng_create.c: a TDR has no owner.
+  const std::uint64_t owner = entry.type == PageType::kIommuMt ? std::uint64_t{entry.iommu}
+                              : entry.type == PageType::kTdr   ? 0
+                                                               : raw(entry.owner);
   return {.status = {},
           .rcx = static_cast<std::uint64_t>(entry.type),
           .rdx = owner,

@@ -244,6 +244,13 @@ struct Processor {
 };
 inline constexpr std::uint32_t kIa32TscAdjust = 0x3b;
 
+/// How TDH.VP.INIT is called: version 1 names the vCPU's x2APIC ID (R8), and keeps it the TD's
+/// alone.
+struct VpInitVersion {
+  std::uint8_t number = 0;
+  std::uint64_t x2apic_id = 0;
+};
+
 /// How a vCPU left the TD.
 enum class TdExit : std::uint8_t {
   kOrdinary,

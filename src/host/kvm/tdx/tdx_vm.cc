@@ -113,7 +113,9 @@ Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
     if (const auto r = module.tdh_vp_addcx(tdvpr, page); !r.ok())
       return std::unexpected(refused(r, "TDH.VP.ADDCX failed"));
   }
-  if (const auto r = module.tdh_vp_init(tdvpr, rcx); !r.ok())
+  // tdh_vp_init() of arch/x86/virt/vmx/tdx/tdx.c: version 1, the vCPU's number as x2APIC ID.
+  if (const auto r = module.tdh_vp_init(tdvpr, rcx, {}, {.number = 1, .x2apic_id = vcpu.id()});
+      !r.ok())
     return std::unexpected(refused(r, "TDH.VP.INIT failed"));
   {
     const schedule::RawLockGuard guard(handles_lock_);

@@ -109,6 +109,53 @@ TEST_F(DeviceMemory, ATableThatGoesLeavesItsAddressesDestroyed) {
             static_cast<std::uint64_t>(Ripas::kDestroyed));
 }
 
+// smc_rtt_destroy(): x2, where a host that takes a realm down goes on.
+TEST_F(DeviceMemory, WhoDestroysATableLearnsWhereTheNextIs) {
+  const Gpa other = kIpa + 5 * kBlock;
+  ASSERT_RMI(rmm.rtt_create(rd, granule(), other, 3));
+  const RmiResult none = rmm.rtt_destroy(rd, kIpa + kBlock, 3);
+  EXPECT_RMI(none, Code::kRtt);
+  EXPECT_EQ(none.x2, raw(other));
+  ASSERT_RMI(dev_map(kIpa, kBar));
+  const RmiResult live = rmm.rtt_destroy(rd, kIpa, 3);
+  EXPECT_RMI(live, Code::kRtt);
+  EXPECT_EQ(live.x2, raw(kIpa));
+  ASSERT_RMI(dev_unmap(kIpa));
+  const RmiResult gone = rmm.rtt_destroy(rd, kIpa, 3);
+  ASSERT_RMI(gone);
+  EXPECT_EQ(gone.x2, raw(other));
+  const RmiResult last = rmm.rtt_destroy(rd, other, 3);
+  ASSERT_RMI(last);
+  EXPECT_EQ(last.x2, raw(kIpa) + (std::uint64_t{1} << 30U));  // the end of the table above
+}
+
+TEST_F(DeviceMemory, ATableOutsideOfTheProtectedHalfLeavesNoState) {
+  const Gpa shared{Rtt::kProtected};
+  ASSERT_RMI(rmm.rtt_create(rd, granule(), shared, 2));
+  ASSERT_RMI(rmm.rtt_destroy(rd, shared, 2));
+  EXPECT_EQ(rmm.rtt_read_entry(rd, shared, 1).x4, static_cast<std::uint64_t>(Ripas::kEmpty));
+}
+
+// rtt_create(): s2tt_init_assigned_empty() and its like.
+TEST_F(DeviceMemory, ATableBelowABlockMapsItsParts) {
+  const Gpa base = kIpa + kBlock;
+  const Hpa block = run_of(kBlock / kPageSize);
+  ASSERT_RMI(rmm.rtt_data_map(rd, base, base + kBlock, {}, one(block, 2)));
+  ASSERT_EQ(rmm.rsi_ipa_state_set(rec, base, base + kBlock, 1, false).code, RsiCode::kIncomplete);
+  ASSERT_RMI(rmm.rtt_set_ripas(rd, rec, base, base + kBlock));
+  ASSERT_RMI(rmm.rtt_create(rd, granule(), base, 3));
+  const RmiResult page = rmm.rtt_read_entry(rd, base + 3 * kPageSize, 3);
+  EXPECT_EQ(page.x1, 3U);
+  EXPECT_EQ(page.x3, raw(block + 3 * kPageSize));
+  EXPECT_EQ(page.x4, static_cast<std::uint64_t>(Ripas::kRam));
+  ASSERT_TRUE(rmm.translate(rd, base + 5 * kPageSize));
+  EXPECT_EQ(rmm.translate(rd, base + 5 * kPageSize)->page, block + 5 * kPageSize);
+  EXPECT_RMI(rmm.rtt_destroy(rd, base, 3), Code::kRtt);
+  ASSERT_RMI(rmm.rtt_data_unmap(rd, base, base + kPageSize, {}));
+  EXPECT_RMI(undelegate(block), Code::kSuccess);
+  EXPECT_RMI(undelegate(block + kPageSize), Code::kInput);
+}
+
 // dev_tdisp_report_main(): the buffer has 4096 bytes.
 TEST_F(DeviceMemory, AReportOfMoreThanAPageIsAnError) {
   lock();

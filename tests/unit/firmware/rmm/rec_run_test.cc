@@ -9,12 +9,16 @@ constexpr Gpa kRam = Machine::kIpa;       // populated
 constexpr Gpa kFresh = kRam + kPageSize;  // RIPAS EMPTY
 
 class RecRun : public Machine {
+ public:
+  explicit RecRun(Settings settings = {}) : Machine(std::move(settings)) {}
+
  protected:
   void SetUp() override {
     ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
     make_tables();
     ASSERT_RMI(rmm.rtt_data_map_init(rd, page_of_ram, kRam, params, 1));
     ASSERT_RMI(create_rec(rd, rec, {.pc = 0x1000, .gprs = {7}}));
+    ASSERT_RMI(create_rec(rd, other_rec, {.flags = 0, .mpidr = 1}));
     ASSERT_RMI(rmm.realm_activate(rd));
   }
   RecExit enter(const RecEnter& record = {}) {
@@ -34,11 +38,23 @@ class RecRun : public Machine {
     EXPECT_TRUE(memory.read(run_page + RecExitRecord::kOffset, bytes));
     return RecExitRecord::decode(bytes);
   }
+  /// The realm wants the page no more, by another REC's call.
+  void give_up(Gpa page) {
+    ASSERT_EQ(rmm.rsi_ipa_state_set(other_rec, page, page + kPageSize, 0, false).code,
+              RsiCode::kIncomplete);
+    ASSERT_RMI(rmm.rtt_set_ripas(rd, other_rec, page, page + kPageSize));
+  }
   std::uint64_t word(Hpa at) { return *memory.read_u64(at, kRealmWorld); }
 
   Hpa page_of_ram = granule();
+  Hpa other_rec = granule();
   Hpa run_page = *memory.alloc_page();
   hw::ArmRegisters registers;
+};
+
+class RecRunAsItIs : public RecRun {
+ public:
+  RecRunAsItIs() : RecRun(Settings{.defects = Defects::kAs9a7f8ef4}) {}
 };
 
 TEST_F(RecRun, BeginsWithTheRegistersOfItsCreation) {
@@ -88,6 +104,63 @@ TEST_F(RecRun, AHostCallWhosePageHasGoneIsAnAbortForTheHost) {
   ASSERT_RMI(rmm.rtt_data_unmap(rd, kRam, kFresh, {}));
   EXPECT_EQ(enter(), RecExit::kSync);
   EXPECT_EQ(left().hpfar, raw(kRam) >> 12U << 4U);
+}
+
+// realm_ipa_get_ripas(): one table, and up to one below it.
+TEST_F(RecRun, TheStateOfAddressesIsToldWithinOneTable) {
+  constexpr std::uint64_t kBlock = 2ULL << 20U;
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_TRUE(call({kCall + 8, raw(kFresh), raw(kRam) + 3 * kBlock}));
+  EXPECT_EQ(registers.x[0], 0U);
+  EXPECT_EQ(registers.x[1], raw(kRam) + kBlock);  // the end of the table of level 3
+  EXPECT_EQ(registers.x[2], 0U);
+  ASSERT_RMI(rmm.rtt_create(rd, granule(), kRam + 4 * kBlock, 3));
+  EXPECT_TRUE(call({kCall + 8, raw(kRam) + kBlock + kPageSize, raw(kRam) + 8 * kBlock}));
+  EXPECT_EQ(registers.x[1], raw(kRam) + 4 * kBlock);
+}
+
+// complete_rsi_host_call(): the realm has given the page up meanwhile, so that the host cannot
+// bring it.
+TEST_F(RecRunAsItIs, AHostCallWhosePageTheRealmHasGivenUpAnswersNothing) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_FALSE(call({kCall + 9, raw(kRam)}));
+  give_up(kRam);
+  EXPECT_EQ(enter(), RecExit::kRealm);
+  EXPECT_EQ(registers.x[0], kCall + 9);
+}
+
+TEST_F(RecRun, AHostCallWhosePageTheRealmHasGivenUpSucceeds) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_FALSE(call({kCall + 9, raw(kRam)}));
+  give_up(kRam);
+  EXPECT_EQ(enter(), RecExit::kRealm);
+  EXPECT_EQ(registers.x[0], 0U);
+}
+
+// exit.c, handle_data_abort() and handle_instruction_abort(): the host learns of an abort in the
+// protected half where the tables end, and no more.
+TEST_F(RecRun, AnAbortSaysTheLevelAndOnlyOutsideOfTheProtectedHalfTheAccess) {
+  constexpr std::uint64_t kData = 0x24ULL << 26U, kFetch = 0x20ULL << 26U, kIl = 1U << 25U;
+  const auto leave = [&](const hw::CpuExit& why) {
+    EXPECT_EQ(enter(), RecExit::kRealm);
+    rmm.rec_exit(rec, run_page, why);
+    return left().esr;
+  };
+  hw::CpuExit why;
+  why.reason = hw::CpuExit::Reason::kFault;
+  why.gpa = kFresh;
+  why.access = hw::GuestAccess::kWrite;
+  why.write = true;
+  why.size = 8;
+  EXPECT_EQ(leave(why), kData | 7U);
+  why.gpa = kRam + (2ULL << 20U);
+  EXPECT_EQ(leave(why), kData | 6U);
+  why.gpa = Gpa{Rtt::kProtected};
+  EXPECT_EQ(leave(why), kData | 5U | kIl);
+  why.reason = hw::CpuExit::Reason::kMmio;
+  EXPECT_EQ(leave(why), kData | 5U | 1U << 24U | 3U << 22U | 1U << 15U | 1U << 6U);
+  why = {.reason = hw::CpuExit::Reason::kFault, .gpa = kFresh, .access = hw::GuestAccess::kFetch};
+  EXPECT_EQ(leave(why), kFetch | 7U);
 }
 
 TEST_F(RecRun, MemoryIsTakenIntoUseThroughTheHost) {

@@ -252,6 +252,32 @@ TEST_F(Life, DeviceStatusTellsWhatWaits) {
   EXPECT_EQ(reader.le<std::uint32_t>(), 1U);
 }
 
+// SEV_TIO_DEV_STATUS_P2_FLAG_NO_FW_UPDATE.
+TEST_F(Life, DeviceStatusTellsThatATdiKeepsTheFirmware) {
+  constexpr std::size_t kFlags = 28;
+  constexpr std::byte kNoFirmwareUpdate{2};
+  init();
+  create();
+  connect();
+  guest = &make_guest(gctx = firmware_page(), kAsid, 1);
+  create_tdi();
+  const auto keeps = [&] {
+    TioOperands in = operands();
+    in.status_page = firmware_page();
+    EXPECT_STATUS(drive(TioCommand::kDevStatus, in), Status::kSuccess);
+    Bytes status(160);
+    EXPECT_TRUE(memory.read(in.status_page, status));
+    return (status.at(kFlags) & kNoFirmwareUpdate) != std::byte{0};
+  };
+  EXPECT_FALSE(keeps());
+  TioOperands in = operands();
+  in.lock_flags = 1;  // TIO_TDI_BIND_FLAG_NO_FW_UPDATE
+  ASSERT_STATUS(drive(TioCommand::kTdiBind, in));
+  EXPECT_TRUE(keeps());
+  ASSERT_STATUS(drive(TioCommand::kTdiUnbind));
+  EXPECT_FALSE(keeps());
+}
+
 TEST_F(Life, ShutdownForgetsContexts) {
   init();
   create();

@@ -147,9 +147,9 @@ TEST_F(DeviceRefusals, PrivateMmio) {
        {kMmiomtNotPresent, kRcx}},
       {"no table", [&] { return set(kFunction); }, {kMmiomtNotPresent, kRcx}},
       {"map without a table", [&] { return map(td); }, {kMmiomtNotPresent, kRcx}},
-      {"map RAM",
+      {"map RAM of nobody",
        [&] { return module.tdh_mmio_map(td.tdr, kMmioGpa, Level::k4K, page()); },
-       {kOperandInvalid, kR8}},
+       {kMmiomtNotPresent, kRcx}},
   });
   mmiomt_tables();
   expect({

@@ -126,6 +126,23 @@ TEST_F(Guest, MmioIsAcceptedOnlyByTheHandleOfTheReport) {
   EXPECT_EQ(found->address, kBar);
 }
 
+// tdh_mmio_map.c asks MMIOMT alone: a host may call its own RAM a function's MMIO, but the
+// guest does not accept it for what the report names.
+TEST_F(Guest, RamInThePlaceOfMmioIsMappedAndNotAccepted) {
+  TestTd td = running_td();
+  bind(td);
+  const Hpa ram = page();
+  for (std::uint8_t level = kMmiomtLevels; level >= 1; --level)
+    (void)module.tdh_mmiomt_add(ram, level, page());
+  ASSERT_OK(module.tdh_mmiomt_set(ram, Level::k4K, kFunction));
+  ASSERT_OK(module.tdh_mmio_map(td.tdr, kMmioGpa, Level::k4K, ram));
+  inside(td, [&] {
+    EXPECT_CODE(module.tdg_mmio_accept(td.vp, kMmioGpa, Level::k4K, handle()).leaf,
+                Code::kMmioInvalidHpaOffset);
+  });
+  EXPECT_EQ(miss(td, kMmioGpa), Module::Miss::kPending);
+}
+
 // Whatever is accepted is so for both leaves; the operand is the level of it.
 TEST_F(Guest, AnAcceptedPageOfEitherKindIsAccepted) {
   TestTd td = running_td();

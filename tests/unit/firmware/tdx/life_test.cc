@@ -1,3 +1,4 @@
+#include "firmware/tdx/state.h"
 #include "unit/firmware/tdx/machine.h"
 
 // The whole life of a device in a TD, in the order of the fact sheet, and the
@@ -235,14 +236,68 @@ TEST_F(Life, AnEntryThatFailsForTheClockLeavesTheVcpuAssociated) {
   ASSERT_OK(module.tdh_vp_flush(td.vp, {.number = 3}));
 }
 
-// tdh_vp_init.c takes the vCPU's index first, and does not give it back.
-TEST_F(Life, AnInitThatFailsForTheClockUsesUpAnIndex) {
+// tdh_vp_init.c of the tdxio branch looks at the clock before it looks at anything else.
+TEST_F(Life, AnInitThatFailsForTheClockUsesUpNothing) {
   const TestTd td = make_td(1, 11);  // for two vCPUs, of which one is there
   const Hpa vp = page();
   ASSERT_OK(module.tdh_vp_create(td.tdr, vp));
   for (std::uint32_t i = 0; i < kTdvpsPages; ++i) ASSERT_OK(module.tdh_vp_addcx(vp, page()));
+  EXPECT_CODE(module.tdh_vp_init(Hpa{1}, 0, {.tsc_adjust = 1}), Code::kInconsistentMsr);
   EXPECT_CODE(module.tdh_vp_init(vp, 0, {.tsc_adjust = 1}), Code::kInconsistentMsr);
-  EXPECT_CODE(module.tdh_vp_init(vp, 0), Code::kMaxVcpusExceeded);
+  EXPECT_OK(module.tdh_vp_init(vp, 0));
+}
+
+// Version 1 of tdh_vp_init.c, which Linux calls.
+TEST_F(Life, AVcpusX2apicIdIsTheTdsAlone) {
+  const TestTd td = make_td(1, 11);  // its vCPU is of version 0
+  module.state().find_td(td.tdr)->parameters.max_vcpus = 4;
+  const auto young = [&] {
+    const Hpa vp = page();
+    EXPECT_OK(module.tdh_vp_create(td.tdr, vp));
+    for (std::uint32_t i = 0; i < kTdvpsPages; ++i) EXPECT_OK(module.tdh_vp_addcx(vp, page()));
+    return vp;
+  };
+  const auto init = [&](Hpa vp, std::uint64_t id) {
+    return module.tdh_vp_init(vp, 0, {}, {.number = 1, .x2apic_id = id});
+  };
+  const Hpa second = young(), third = young();
+  const LeafResult like_version_0 = init(second, 0);
+  EXPECT_EQ(like_version_0.status.rax(), 0xC0000621'00000000U);
+  ASSERT_OK(init(second, 7));
+  EXPECT_EQ(init(third, 7).status.rax(), 0xC0000621'00000007U);
+  EXPECT_CODE(init(third, std::uint64_t{1} << 32U), Code::kOperandInvalid);
+  EXPECT_OK(init(third, 8));  // no index was lost
+  EXPECT_EQ(module.state().find_vcpu(third)->index, 2U);
+}
+
+TEST_F(Life, VersionOneOfVpInitIsAloneInItsTd) {
+  const TestTd td = running_td();
+  const Hpa vp = page();
+  ASSERT_OK(module.tdh_vp_create(td.tdr, vp));
+  for (std::uint32_t i = 0; i < kTdvpsPages; ++i) ASSERT_OK(module.tdh_vp_addcx(vp, page()));
+  ASSERT_OK(module.begin_vp_enter(td.vp));
+  EXPECT_CODE(module.tdh_vp_init(vp, 0, {}, {.number = 1, .x2apic_id = 1}), Code::kOperandBusy);
+  EXPECT_OK(module.tdh_vp_init(vp, 0));
+  module.end_vp_enter(td.vp, TdExit::kOrdinary);
+}
+
+// tdh_mem_range_unblock.c of the tdxio branch: RCX, as every leaf that asks for tracking.
+TEST_F(Life, AnUnblockBeforeTrackingNamesTheGpa) {
+  const TestTd td = running_td();
+  const Hpa frame = page();
+  ASSERT_OK(module.tdh_mem_page_aug(td.tdr, kRamGpa, Level::k4K, frame));
+  ASSERT_OK(module.tdh_mem_range_block(td.tdr, kRamGpa, Level::k4K));
+  EXPECT_EQ(module.tdh_mem_range_unblock(td.tdr, kRamGpa, Level::k4K).status.rax(),
+            0xC0000B08'00000001U);
+}
+
+// tdh_mng_create.c: the PAMT entry of a TDR names no owner.
+TEST_F(Life, AReclaimedTdrHasNoOwner) {
+  const TestTd td = make_td(1, 11);
+  const LeafResult refused = module.tdh_phymem_page_reclaim(td.tdr);
+  EXPECT_CODE(refused, Code::kLifecycleStateIncorrect);
+  EXPECT_EQ(refused.rdx, 0U);
+  EXPECT_EQ(module.tdh_phymem_page_reclaim(td.vp).rdx, raw(td.tdr));
 }
 
 // --- The traps of §5 after a fatal error ---

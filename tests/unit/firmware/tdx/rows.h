@@ -61,6 +61,7 @@ struct Story : Machine {
   std::uint8_t stream = kStream;
   std::uint64_t stream_bits = 0;  ///< above it in its register
   Processor on;
+  VpInitVersion version{.number = 1, .x2apic_id = 1};
   FunctionId function = kFunction;
   Level level = Level::k4K;
   std::uint8_t table_level = 1;

@@ -253,7 +253,7 @@ const Cases kMmioCases{
          [](M& m) {
            return m.module.tdh_mmio_map(m.page_in(kRdx), m.gpa(), m.level, m.page_in(kR8));
          },
-     .wrong = {{"address", [](M& m) { m[kR8] = raw(m.page()); }},
+     .wrong = {{"address", [](M& m) { m[kR8] |= 0x800; }},
                {"state",
                 [](M& m) {
                   EXPECT_OK(m.module.tdh_mem_page_aug(m.td.tdr, m.gpa(), m.level, m.page()));

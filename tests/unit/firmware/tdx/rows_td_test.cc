@@ -117,10 +117,13 @@ const Cases kTdCases{
            m.the_vcpu().pages.resize(kTdvpsPages);
            m[kRcx] = raw(m.td.vp);
          },
-     .call = [](M& m) { return m.module.tdh_vp_init(m.page_in(kRcx), 0, m.on); },
-     .wrong = {{"pages", [](M& m) { m.the_vcpu().pages.pop_back(); }},
+     .call = [](M& m) { return m.module.tdh_vp_init(m.page_in(kRcx), 0, m.on, m.version); },
+     .wrong = {{"version", [](M& m) { m.version.number = 2; }},
+               {"pages", [](M& m) { m.the_vcpu().pages.pop_back(); }},
                {"state", [](M& m) { m.the_vcpu().initialized = true; }},
-               {"max_vcpus", [](M& m) { m.the_td().parameters.max_vcpus = 1; }}}},
+               {"max_vcpus", [](M& m) { m.the_td().parameters.max_vcpus = 1; }},
+               {"x2apic", [](M& m) { m.version.x2apic_id = std::uint64_t{1} << 32U; }},
+               {"unique", [](M& m) { m.version.x2apic_id = 0; }}}},
     {.row = &row::kVpEnter,
      .prepare =
          [](M& m) {
