@@ -28,6 +28,35 @@
     check('r leads to a broken rule', Boolean(selected()?.mark));
   }
 
+  // What is read against what it stands on: WCAG 2.2, 1.4.3 wants 4.5 to 1.
+  const rgb = text => text.match(/[\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [[r, .2126], [g, .7152], [b, .0722]].reduce((sum, [c, share]) =>
+    sum + share * (c / 255 <= .04045 ? c / 255 / 12.92 : ((c / 255 + .055) / 1.055) ** 2.4), 0);
+  const behind = node => {
+    const [r, g, b, alpha = 1] = rgb(getComputedStyle(node).backgroundColor);
+    return alpha ? [r, g, b] : behind(node.parentElement);
+  };
+  const contrast = node => {
+    const [low, high] = [light(rgb(getComputedStyle(node).color)), light(behind(node))].sort((a, b) => a - b);
+    return (high + .05) / (low + .05);
+  };
+  const legible = when => {
+    const faint = ['h1', '.label', '.num', '.band', '.mark', '#lanes span', '#side h2', '#side .soft', 'dt', 'dd',
+      '#broken a', '.levels button', '#search'].flatMap(what => [...document.querySelectorAll(what)])
+      .filter(node => node.textContent && contrast(node) < 4.5)
+      .map(node => `${node.className || node.tagName} ${contrast(node).toFixed(1)}`);
+    check(`${wanted.scheme}: what is read stands out ${when} ${[...new Set(faint)]}`, faint.length === 0);
+  };
+  if (wanted.scheme) {
+    check(`the browser asks for ${wanted.scheme}`, matchMedia(`(prefers-color-scheme: ${wanted.scheme})`).matches);
+    const ground = light(behind(document.body));
+    check(`${wanted.scheme}: the ground is so (${ground.toFixed(2)})`, wanted.scheme === 'dark' ? ground < .05 : ground > .9);
+    legible('at first');
+    press('j'); press('j');
+    legible('where a row is chosen');
+    press('Escape');
+  }
+
   press('1');
   const life = state.rows.length;
   check('life has its phases', wanted.phases.every(phase => bands().some(b => b.startsWith(phase))));
@@ -39,6 +68,30 @@
   check('every event is drawn at the last level', state.rows.reduce((n, row) => n + (row.seqs?.length ?? 0), 0) ===
     data.events.length);
   check('only rows in sight are in the document', visible().length < 200);
+
+  // Scrolling costs what comes into sight, however many rows there are.
+  const box = $('scroll');
+  const turn = by => { box.scrollTop += by; draw(false); };
+  const create = document.createElement;
+  let made = 0, most = 0, empty = 0, drawn = 0;
+  document.createElement = function (...what) { ++made; return create.apply(this, what); };
+  const end = state.rows.length * height();
+  for (const by of [3 * height(), -3 * height()])
+    for (let n = 0; n < 200; ++n) {
+      if (n % 20 === 19) { box.scrollTop = by > 0 ? end / 200 * n : end - end / 200 * n; draw(false); }
+      made = 0;
+      turn(by);
+      most = Math.max(most, made);
+      drawn = Math.max(drawn, visible().length);
+      const edges = visible().map(node => node.offsetTop);
+      if (edges[0] > box.scrollTop || edges.at(-1) + height() < Math.min(end, box.scrollTop + box.clientHeight)) ++empty;
+    }
+  document.createElement = create;
+  check(`a turn of the wheel makes few elements (${most})`, most > 0 && most < 60);
+  check(`and leaves few rows (${drawn})`, drawn < 200);
+  check('no part of what is in sight is empty', empty === 0);
+  check('rows stand in order', visible().every((node, i, rows) => !i || +rows[i - 1].dataset.i + 1 === +node.dataset.i));
+  box.scrollTop = 0; draw(false);
   click(document.querySelector('[data-level=life]'));
   check('a click switches the level', state.level === 'life' && state.rows.length === life);
 

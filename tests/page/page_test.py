@@ -23,6 +23,11 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 RESULT = re.compile(r'<pre id="test-result">(.*?)</pre>', re.DOTALL)
 
 
+# What Blink takes for the user's choice: mojom::PreferredColorScheme.
+SCHEMES = {"dark": "--blink-settings=preferredColorScheme=0",
+           "light": "--blink-settings=preferredColorScheme=1"}
+
+
 def open_page(chromium, page, address, wanted, folder):
     """The lines that driver.js left."""
     driver = (HERE / "driver.js").read_text(encoding="utf-8")
@@ -32,6 +37,7 @@ def open_page(chromium, page, address, wanted, folder):
     copy.write_text(script.join(text.rsplit("</body>", 1)), encoding="utf-8")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         done = subprocess.run([chromium, *FLAGS, f"--user-data-dir={profile}", "--dump-dom",
+                               *([SCHEMES[wanted["scheme"]]] if "scheme" in wanted else []),
                                "--window-size=1280,900", f"file://{copy}{address}"],
                               capture_output=True, text=True, timeout=240, check=False)
     found = RESULT.search(done.stdout)
@@ -92,10 +98,11 @@ def main():
         data = json.loads(close.read_text().split("const data = ", 1)[1].split(";\n", 1)[0])
         first = next(b["n"] for b in data["broken"] if b["rule"] == "R4")
         for page, address, wanted in (
-                (demo, "", {"phases": life, "search": "LOCK_INTERFACE"}),
+                (demo, "", {"phases": life, "search": "LOCK_INTERFACE", "scheme": "light"}),
                 (close, f"#e{first}", {"phases": broken, "search": "STOP_INTERFACE",
                                        "selected": first, "rule": "R4"}),
-                (close, "#R2", {"phases": broken, "search": "unbound", "rule": "R2"}),
+                (close, "#R2", {"phases": broken, "search": "unbound", "rule": "R2",
+                                "scheme": "dark"}),
                 (many_events(demo), "", {"phases": life[:3], "search": "LOCK_INTERFACE"})):
             for line in open_page(chromium, page, address, wanted, folder):
                 failed += line.startswith("not ok")

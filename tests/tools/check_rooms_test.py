@@ -34,6 +34,8 @@ BREACHES = [
      "high includes low and does not link it"),
     ("src/high/high.cc", "int x;\n", "high may include low, and does not"),
     ("src/low/README.md", None, "has no README.md"),
+    ("src/low/README.md", "| file | what |\n|---|---|\n", "low.h is not in the list of files"),
+    ("src/low/README.md", "| file | what |\n|---|---|\n| `{low,gone}.h` | |\n", "gone.h is not there"),
     ("src/low/low.h", "int x();\n", "has no guard"),
     ("src/high/high.cc", "std::mutex m;\n", "invisible to the schedule explorer"),
     ("src/high/high.cc", "thread_local int x;\n", "invisible to the schedule explorer"),
