@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "schedule/races.h"
 #include "schedule/run_heap.h"
 
 namespace teeio::explore {
@@ -59,6 +60,7 @@ std::string CallAnswers::str() const {
 
 void Answers::note(std::size_t call, std::string_view answer, std::string_view why) {
   const schedule::OutsideRunHeap outside;
+  const schedule::Unwatched unwatched;
   noted_.push_back({call, std::string(answer), std::string(why)});
 }
 

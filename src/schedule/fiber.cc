@@ -74,9 +74,6 @@ void Fiber::prepare(Entry entry, void* argument) {
   __asan_unpoison_memory_region(stack_bottom_, stack_bytes_);
 #endif
 #if TEEIO_TSAN
-  // They fill the sanitizer's shadow stack, which has room for 65,536 of them.
-  constexpr unsigned kTasksEach = 256;
-  if (++tsan_tasks_ % kTasksEach == 0) forget_tsan_fiber();
   if (tsan_fiber_ == nullptr) tsan_fiber_ = __tsan_create_fiber(0);
   watch_tsan_fiber();
 #endif

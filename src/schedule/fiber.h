@@ -70,7 +70,6 @@ class Fiber {
   Exceptions exceptions_;
   void* fake_stack_ = nullptr;                   // ASan
   [[maybe_unused]] void* tsan_fiber_ = nullptr;  // TSan
-  [[maybe_unused]] unsigned tsan_tasks_ = 0;
   [[maybe_unused]] detail::Unwatching unwatching_;  // TSan, while another fiber runs
 };
 

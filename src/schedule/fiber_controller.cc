@@ -1,7 +1,6 @@
 #include "schedule/fiber_controller.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "base/source_name.h"
@@ -133,55 +132,12 @@ FiberController::TaskRecord& FiberController::add_task(std::string_view name,
   return task;
 }
 
-void FiberController::task_entry(void* controller) {
-  auto& self = *static_cast<FiberController*>(controller);
-  TaskRecord& task = self.begin_task();
-  std::string thrown;
-  try {
-    task.body();
-  } catch (const std::exception& e) {
-    thrown = std::string("a task threw: ") + e.what();
-  } catch (...) {
-    thrown = "a task threw";
-  }
-  if (!thrown.empty()) self.stop({Finding::Kind::kCheck, std::move(thrown), ""});
-  task.body = nullptr;  // what it owns may take locks on its way out
-  TEEIO_CHECK(held_count() == 0, "a task ends while it holds a lock");
-  const OutsideRunHeap outside;
-  release_held_storage();
-  self.end_current_task();
-}
-
-FiberController::TaskRecord& FiberController::begin_task() {
-  ordered_after(place_of_task(current_task()));
-  const Unwatched unwatched;
-  detail::t_in_run_heap = in_heap_;
-  return *tasks_[current_];
-}
-
-void FiberController::end_current_task() {
-  ordered_before(place_of_task(current_task()));
-  const Unwatched unwatched;
-  tasks_[current_]->has_ended = true;
-  const std::uint32_t next = starter_ != kNobody ? std::exchange(starter_, kNobody) : next_task();
-  leave_for(next, Fiber::Last::kYes);
-  std::unreachable();
-}
-
 void FiberController::stop(Finding finding) {
   const OutsideRunHeap outside;
   const Unwatched unwatched;
   outcome_.finding = Finding(std::as_const(finding));  // a copy that outlives the run's heap
   leave_for(kNobody, Fiber::Last::kNo);
   std::unreachable();
-}
-
-void FiberController::leave_for(std::uint32_t next, Fiber::Last last) {
-  ordered_before(this);
-  Fiber& from = tasks_[current_]->fiber;
-  current_ = next;
-  Fiber& to = next == kNobody ? thread_ : tasks_[next]->fiber;
-  to.switch_from(from, last);
 }
 
 void FiberController::on_check_failed(std::string_view what, std::source_location where) {

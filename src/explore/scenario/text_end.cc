@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "schedule/races.h"
+
 namespace teeio::explore {
 
 template <class Step>
@@ -11,6 +13,7 @@ void ProcessEnd::change(Step step) {
     const schedule::Lock lock(lock_);
     closes = step();
   } else {
+    const schedule::Unwatched unwatched;
     closes = step();
   }
   if (closes) program_.exit();

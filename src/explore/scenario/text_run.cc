@@ -13,6 +13,7 @@
 #include "explore/scenario/text_meetings.h"
 #include "explore/scenario/text_settings.h"
 #include "schedule/choice_watch.h"
+#include "schedule/races.h"
 #include "schedule/task.h"
 
 namespace teeio::explore {
@@ -85,7 +86,7 @@ class TextRun {
             std::size_t number = kNoThread) {
     for (const TextStep& step : part.steps) {
       const bool skipped =
-          step.condition != 0 && (values_[step.condition] == kNothing) != step.if_refused;
+          step.condition != 0 && (value(step.condition) == kNothing) != step.if_refused;
       if (skipped) {
         if (step.call->meets) meetings_.pass_by(number, step);
       } else if (!(step.call->meets ? meet(step, number, part) : make(step, part, unless_said))) {
@@ -113,7 +114,10 @@ class TextRun {
     end.end_call();
     const std::string why = answer ? std::string() : why_refused(step, answer.error(), saw);
     note({step.number, answer ? "ok" : errno_name(answer.error().code), why});
-    if (answer && step.result != 0) values_[step.result] = *answer;
+    if (answer && step.result != 0) {
+      const schedule::Unwatched unwatched;
+      values_[step.result] = *answer;
+    }
     judge(step, answer, why, unless_said);
     return true;
   }
@@ -131,14 +135,20 @@ class TextRun {
     return why;
   }
 
+  /// Of a symbol, now: a thread may read what another one sets.
+  [[nodiscard]] std::int64_t value(std::size_t symbol) const {
+    const schedule::Unwatched unwatched;
+    return values_[symbol];
+  }
+
   Result<std::int64_t> call(const TextStep& step, machine::Program& program, std::string& saw) {
     std::vector<std::uint64_t> values;
     values.reserve(step.arguments.size());
     for (const TextArgument& argument : step.arguments)
       values.push_back(argument.kind == TextArgument::Kind::kNumber
                            ? argument.value
-                           : static_cast<std::uint64_t>(values_[argument.value]));
-    const int target = step.target == 0 ? -1 : static_cast<int>(values_[step.target]);
+                           : static_cast<std::uint64_t>(value(argument.value)));
+    const int target = step.target == 0 ? -1 : static_cast<int>(value(step.target));
     return step.call->run({.program = program,
                            .target = target,
                            .values = values,
@@ -155,6 +165,7 @@ class TextRun {
 
   /// What the set-up answered is told when it is over: later schedules begin there.
   void note(const Note& one) {
+    const schedule::Unwatched unwatched;
     if (told_of_setup_)
       answers_.note(one.call, one.answer, one.why);
     else

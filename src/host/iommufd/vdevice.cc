@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "host/iommufd/context.h"
 #include "host/iommufd/idevice.h"
+#include "schedule/races.h"
 #include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
@@ -22,6 +23,7 @@ Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idev
                                  std::uint64_t virt_id) {
   const bool looked_early = schedule::seeded("two-vdevices");
   const auto has_one_now = [&idevice]() TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+    const schedule::Unwatched race_on_purpose;
     return idevice.vdevice_ != nullptr;
   };
   const bool had_one_early = looked_early && has_one_now();
