@@ -88,7 +88,7 @@ Result<std::int64_t> ioctl_hwpt_alloc(Call& call) {
   using Arg = abi::iommu_hwpt_alloc;
   TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument,
                                             offsetof(Arg, __reserved) + sizeof(Arg::__reserved)));
-  if (arg.__reserved != 0 || arg.__reserved2 != 0) return unknown_flag();
+  if (arg.__reserved != 0) return unknown_flag();  // Linux ignores __reserved2
   ProgramData data(call.memory(), arg.data_uptr, arg.data_type, arg.data_len);
   TEEIO_ASSIGN(
       arg.out_hwpt_id,

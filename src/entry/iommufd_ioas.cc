@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <iterator>
+#include <map>
+
 #include "abi/iommufd.h"
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
@@ -50,12 +54,20 @@ Result<std::int64_t> ioctl_ioas_allow_iovas(Call& call) {
   constexpr std::uint32_t kMaxRanges = 65536;
   TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
   if (arg.__reserved != 0) return unknown_flag();
+  TEEIO_TRY(context(call).ioas_iova_ranges(arg.ioas_id));  // it is there
   if (arg.num_iovas > kMaxRanges) return fail(Errno::kNoMem, "too many IOVA ranges");
   std::vector<iommufd::IovaRange> ranges;
+  std::map<std::uint64_t, std::uint64_t> last_of;  // by where they begin
   for (std::uint32_t i = 0; i < arg.num_iovas; ++i) {
     using Range = abi::iommu_iova_range;
     TEEIO_ASSIGN(const Range range,
                  copy_in<Range>(call.memory(), arg.allowed_iovas + i * sizeof(Range)));
+    // iommufd_ioas_load_iovas(): each before the next one is read.
+    const auto behind = last_of.upper_bound(range.last);
+    if (range.start >= range.last ||
+        (behind != last_of.begin() && std::prev(behind)->second >= range.start))
+      return fail(Errno::kInval, "a range is empty or meets another");
+    last_of.emplace(range.start, range.last);
     ranges.push_back({.first = range.start, .last = range.last});
   }
   TEEIO_TRY(context(call).ioas_allow_iovas(arg.ioas_id, ranges));
@@ -79,8 +91,11 @@ Result<std::int64_t> ioctl_ioas_map_file(Call& call) {
   TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
   const iommufd::Context::Map map{
       .ioas_id = arg.ioas_id, .flags = arg.flags, .length = arg.length, .iova = arg.iova};
-  TEEIO_ASSIGN(object::Ref<object::File> file, call.caller.file(arg.fd));
-  TEEIO_ASSIGN(arg.iova, context(call).ioas_map_file(std::move(file), map, arg.start));
+  auto file = call.caller.file(arg.fd);  // looked at after the rest: iopt_map_file_pages()
+  if (!file && file.error().code != Errno::kBadF) return std::unexpected(file.error());
+  TEEIO_ASSIGN(arg.iova,
+               context(call).ioas_map_file(file ? std::move(*file) : object::Ref<object::File>(),
+                                           map, arg.start));
   TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
   return 0;
 }
@@ -117,35 +132,51 @@ Result<std::int64_t> ioctl_ioas_noiommu_get_pa(Call& call) {
   return fail(Errno::kOpNotSupp, "there are no devices without an IOMMU");
 }
 
+namespace {
+
+Result<void> no_such_op() { return fail(Errno::kOpNotSupp, "no such operation on an option"); }
+
+/// iommufd_option_rlimit_mode().
+Result<void> rlimit_mode(Call& call, abi::iommu_option& arg) {
+  if (arg.object_id != 0) return fail(Errno::kOpNotSupp, "the option is not an object's");
+  if (arg.op == abi::IOMMU_OPTION_OP_GET) {
+    arg.val64 = context(call).rlimit_mode();
+    return {};
+  }
+  if (arg.op != abi::IOMMU_OPTION_OP_SET) return no_such_op();
+  if (mm::charges() != nullptr && !mm::charges()->may_set_mode())
+    return fail(Errno::kPerm, "the accounting mode is for who has CAP_SYS_RESOURCE");
+  return context(call).set_rlimit_mode(arg.val64);
+}
+
+/// iommufd_ioas_option(): the IOAS is looked up first.
+Result<void> huge_pages(Call& call, abi::iommu_option& arg) {
+  TEEIO_ASSIGN(const bool huge, context(call).ioas_huge_pages(arg.object_id));
+  if (arg.op == abi::IOMMU_OPTION_OP_GET) {
+    arg.val64 = huge ? 1 : 0;
+    return {};
+  }
+  if (arg.op != abi::IOMMU_OPTION_OP_SET) return no_such_op();
+  return context(call).set_ioas_huge_pages(arg.object_id, arg.val64);
+}
+
+}  // namespace
+
 Result<std::int64_t> ioctl_iommu_option(Call& call) {
   using Arg = abi::iommu_option;
   TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
   if (arg.__reserved != 0) return unknown_flag();
-  if (arg.op != abi::IOMMU_OPTION_OP_GET && arg.op != abi::IOMMU_OPTION_OP_SET)
-    return fail(Errno::kOpNotSupp, "no such operation on an option");
-  const bool set = arg.op == abi::IOMMU_OPTION_OP_SET;
   switch (arg.option_id) {
     case abi::IOMMU_OPTION_RLIMIT_MODE:
-      if (arg.object_id != 0) return unknown_flag();
-      if (set && mm::charges() != nullptr && !mm::charges()->may_set_mode())
-        return fail(Errno::kPerm, "the accounting mode is for who has CAP_SYS_RESOURCE");
-      if (set)
-        TEEIO_TRY(context(call).set_rlimit_mode(arg.val64));
-      else
-        arg.val64 = context(call).rlimit_mode();
+      TEEIO_TRY(rlimit_mode(call, arg));
       break;
     case abi::IOMMU_OPTION_HUGE_PAGES:
-      if (set) {
-        TEEIO_TRY(context(call).set_ioas_huge_pages(arg.object_id, arg.val64));
-      } else {
-        TEEIO_ASSIGN(const bool huge, context(call).ioas_huge_pages(arg.object_id));
-        arg.val64 = huge ? 1 : 0;
-      }
+      TEEIO_TRY(huge_pages(call, arg));
       break;
     default:
       return fail(Errno::kOpNotSupp, "no such option");
   }
-  if (!set) TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
+  TEEIO_TRY(copy_out(call.memory(), call.argument + offsetof(Arg, val64), arg.val64));
   return 0;
 }
 

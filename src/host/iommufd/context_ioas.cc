@@ -115,6 +115,7 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
   TEEIO_ASSIGN(const auto ioas, find<Ioas>(objects_, map.ioas_id));
   if (map.length == 0) return fail(Errno::kInval, "length is zero");
   TEEIO_ASSIGN(const PageSpan span, page_span(start, map.length));
+  if (!file) return fail(Errno::kBadF, "there is no such descriptor");
   TEEIO_TRY(schedule::allocate("a mapping's pages"));
   const bool writable = access_of(map) == mm::Access::kReadWrite;
   object::Ref<IoptPages> pages;

@@ -7,7 +7,6 @@
 #include "host/sysfs/char_devices.h"
 #include "host/sysfs/cpu_text.h"
 #include "host/sysfs/pci_bus.h"
-#include "host/sysfs/text.h"
 
 namespace teeio::sysfs {
 namespace {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "host/sysfs/char_devices.h"
 #include "host/sysfs/config_attribute.h"
