@@ -180,9 +180,10 @@ constinit const Row kRecEnter{
     .effect = "what the realm waits for is completed, and it runs; the record: why it came back",
     .differs =
         "of the entry's flags those about emulated accesses, RIPAS and device memory, and of "
-        "INJECT_SEA the check alone: code here has no exceptions, and repeats the access; of the "
-        "exit's record nothing about timers, the GIC, the PMU and planes; one that another "
-        "task's code stands for has no record (explorations)"};
+        "INJECT_SEA the check alone: code here has no exceptions, and repeats the access; nor has "
+        "it one where it fetches from outside of the protected half "
+        "(handle_instruction_abort()); of the exit's record nothing about timers, the GIC, the PMU "
+        "and planes; one that another task's code stands for has no record (explorations)"};
 
 constinit const Row kRsiVdevGetInfo{
     .number = 0x0d,
