@@ -39,6 +39,24 @@ std::string stop_stream(Stage& stage, Refusals&) {
   return "TDI state: " + stage.tdi_state(kPfBdf);
 }
 
+/// A BAR's address, through the host's config space, and as it was once the device has noticed.
+/// Source: TDISP ECN, 11.2.6, "DSM tracking and handling of locked TDI registers".
+std::string move_bar(Stage& stage, Refusals&) {
+  constexpr std::uint64_t kFirstBar = 0x10;
+  (void)stage.with_mmio();
+  machine::Program& root = stage.root();
+  const auto fd = root.open(kCardConfig);
+  TEEIO_CHECK(fd.has_value(), "root can open the PF's config space");
+  std::uint32_t bar = 0;
+  (void)root.pread(*fd, kFirstBar, writable_bytes_of(bar));
+  stage.play();
+  const std::uint32_t elsewhere = bar ^ 0x1000'0000U;
+  (void)root.pwrite(*fd, kFirstBar, bytes_of(elsewhere));
+  std::string state = "TDI state: " + stage.tdi_state(kPfBdf);
+  (void)root.pwrite(*fd, kFirstBar, bytes_of(bar));
+  return state;
+}
+
 /// The vendor's own exchanges are in the clear but for a replay: there it says nothing.
 bool needs_session(const Adversary& row) { return row.name == "replay"; }
 
@@ -119,6 +137,15 @@ std::span<const Adversary> adversaries() {
                    {kSev, "#NPF: RMP: the page is the guest's at another address",
                     sev_attack::swap_ram, "the guest makes no step until its page is back"}},
        .not_here = {}},
+      {.name = "give-ram-twice",
+       .words = "gives a page of one guest's memory to another guest too",
+       .attacks = {{kTdx, "TDH.MEM.PAGE.AUG: TDX_PAGE_METADATA_INCORRECT",
+                    tdx_attack::give_ram_twice, "the page stays the first guest's"},
+                   {kCca, "RMI_RTT_DATA_MAP: RMI_ERROR_INPUT", cca_attack::give_ram_twice,
+                    "the page stays the first realm's"},
+                   {kSev, "#NPF: RMP: the page is not the guest's", sev_attack::give_ram_twice,
+                    "the other guest makes no step until it has a page of its own"}},
+       .not_here = {}},
       {.name = "replace-ram",
        .words = "takes a page of the guest's memory away, and puts one in its place",
        .attacks = {{kTdx, "EPT violation: the page is pending", tdx_attack::replace_ram,
@@ -139,6 +166,15 @@ std::span<const Adversary> adversaries() {
                    {kSev, "MMIO_VALIDATE: not mapped there", sev_attack::swap_mmio,
                     "the page stays invalid"}},
        .not_here = {}},
+      {.name = "ram-for-mmio",
+       .words = "maps memory where the guest accepts its MMIO",
+       .attacks = {{kTdx, "EPT violation: the page is no MMIO", tdx_attack::put_ram_for_mmio,
+                    "the guest makes no step until MMIO is there"},
+                   {kCca, "RMI_RTT_DEV_VALIDATE: RMI_ERROR_RTT", cca_attack::put_ram_for_mmio,
+                    "the page stays EMPTY"},
+                   {kSev, "#VC: RMP: the guest has not validated the page",
+                    sev_attack::put_ram_for_mmio, "the guest's next access is an exception"}},
+       .not_here = {}},
       {.name = "replace-mmio",
        .words = "takes the guest's MMIO away, and puts a page in its place",
        .attacks = {{kTdx, "TDH.MMIO.UNMAP: TDX_DEVIF_TDISP_INVALID_STATE", tdx_attack::replace_mmio,
@@ -147,6 +183,15 @@ std::span<const Adversary> adversaries() {
                     "the page is DESTROYED until the realm takes it again"},
                    {kSev, "#VC: RMP: the guest has not validated the page",
                     sev_attack::replace_mmio, "the guest's next access is an exception"}},
+       .not_here = {}},
+      {.name = "foreign-mmio",
+       .words = "maps a page of another VM's TDI beside the guest's MMIO",
+       .attacks = {{kTdx, "TDH.MMIO.MAP: TDX_MMIO_DEVIF_OWNER_MISMATCH",
+                    tdx_attack::map_foreign_mmio, "nothing has changed"},
+                   {kCca, "RMI_RTT_DEV_MAP: RMI_ERROR_INPUT", cca_attack::map_foreign_mmio,
+                    "nothing has changed"},
+                   {kSev, "#VC: RMP: the guest has not validated the page",
+                    sev_attack::map_foreign_mmio, "both guests' next access is an exception"}},
        .not_here = {}},
       {.name = "replay",
        .words = "gives the guest an old report, or the firmware an old message of the guest's",
@@ -180,6 +225,12 @@ std::span<const Adversary> adversaries() {
        .attacks = {{kTdx, "TDI state: ERROR", stop_stream, "the card is to be connected anew"},
                    {kCca, "TDI state: ERROR", stop_stream, "the card is to be connected anew"},
                    {kSev, "TDI state: ERROR", stop_stream, "the card is to be connected anew"}},
+       .not_here = {}},
+      {.name = "move-bar",
+       .words = "writes another address to the card's BAR",
+       .attacks = {{kTdx, "TDI state: ERROR", move_bar, "the card is to be connected anew"},
+                   {kCca, "TDI state: ERROR", move_bar, "the card is to be connected anew"},
+                   {kSev, "TDI state: ERROR", move_bar, "the card is to be connected anew"}},
        .not_here = {}},
       {.name = "destroy-early",
        .words = "takes the VM apart while a TDI is bound to it",

@@ -72,9 +72,12 @@ struct Adversary {
 // Of each vendor: attacks_tdx.cc, attacks_cca.cc, attacks_sev.cc.
 namespace tdx_attack {
 std::string swap_ram(Stage& stage, Refusals& refusals);
+std::string give_ram_twice(Stage& stage, Refusals& refusals);
 std::string replace_ram(Stage& stage, Refusals& refusals);
 std::string swap_mmio(Stage& stage, Refusals& refusals);
+std::string put_ram_for_mmio(Stage& stage, Refusals& refusals);
 std::string replace_mmio(Stage& stage, Refusals& refusals);
+std::string map_foreign_mmio(Stage& stage, Refusals& refusals);
 std::string replay_report(Stage& stage, Refusals& refusals);
 std::string lock_again(Stage& stage, Refusals& refusals);
 std::string foreign_tdi(Stage& stage, Refusals& refusals);
@@ -82,9 +85,12 @@ std::string destroy_early(Stage& stage, Refusals& refusals);
 }  // namespace tdx_attack
 namespace cca_attack {
 std::string swap_ram(Stage& stage, Refusals& refusals);
+std::string give_ram_twice(Stage& stage, Refusals& refusals);
 std::string replace_ram(Stage& stage, Refusals& refusals);
 std::string swap_mmio(Stage& stage, Refusals& refusals);
+std::string put_ram_for_mmio(Stage& stage, Refusals& refusals);
 std::string replace_mmio(Stage& stage, Refusals& refusals);
+std::string map_foreign_mmio(Stage& stage, Refusals& refusals);
 std::string replay_report(Stage& stage, Refusals& refusals);
 std::string lock_again(Stage& stage, Refusals& refusals);
 std::string foreign_tdi(Stage& stage, Refusals& refusals);
@@ -94,9 +100,12 @@ namespace sev_attack {
 /// A VMM whose guest's device runs, and has raised the fence of its guest (ASID).
 Vmm& behind_fence(Stage& stage);
 std::string swap_ram(Stage& stage, Refusals& refusals);
+std::string give_ram_twice(Stage& stage, Refusals& refusals);
 std::string replace_ram(Stage& stage, Refusals& refusals);
 std::string swap_mmio(Stage& stage, Refusals& refusals);
+std::string put_ram_for_mmio(Stage& stage, Refusals& refusals);
 std::string replace_mmio(Stage& stage, Refusals& refusals);
+std::string map_foreign_mmio(Stage& stage, Refusals& refusals);
 std::string replay_message(Stage& stage, Refusals& refusals);
 std::string lock_again(Stage& stage, Refusals& refusals);
 std::string foreign_tdi(Stage& stage, Refusals& refusals);

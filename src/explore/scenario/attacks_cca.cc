@@ -27,13 +27,12 @@ Hpa page_at(kvm::RealmVm& realm) {
   return Hpa{realm.host().rmm().rtt_read_entry(realm.firmware_handle(), kMmioGpa, 3).x3};
 }
 
-/// The realm asks for `page` at kMmioGpa, and its host says: valid.
-Result<void> ask_for(Vmm& vmm, kvm::RealmVm& realm, Hpa page) {
-  TEEIO_TRY(realm.guest_asks_for(kPfOfCard.rid(), vdev_of(realm, kPfOfCard), kMmioGpa,
-                                 kMmioGpa + kPageSize, page));
+/// The realm asks for `page` at `gpa`, and its host says: valid.
+Result<void> ask_for(Vmm& vmm, kvm::RealmVm& realm, Hpa page, Gpa gpa = kMmioGpa) {
   TEEIO_TRY(
-      vmm.send(abi::TSM_REQ_VALIDATE_MMIO, kArch,
-               Writer().le(raw(kMmioGpa)).le(raw(kMmioGpa + kPageSize)).le(raw(page)).take()));
+      realm.guest_asks_for(kPfOfCard.rid(), vdev_of(realm, kPfOfCard), gpa, gpa + kPageSize, page));
+  TEEIO_TRY(vmm.send(abi::TSM_REQ_VALIDATE_MMIO, kArch,
+                     Writer().le(raw(gpa)).le(raw(gpa + kPageSize)).le(raw(page)).take()));
   return {};
 }
 
@@ -68,10 +67,11 @@ class RealmPage {
         rmm.rec_enter(realm_.rec()).ok();
     must(done ? Result<void>() : fail(Errno::kIo, "RMI_RTT_SET_RIPAS failed"));
   }
-  rmm::RmiResult map(std::size_t which) {
+  rmm::RmiResult map(std::size_t which) { return map_in(realm_, which); }
+  rmm::RmiResult map_in(kvm::RealmVm& realm, std::size_t which) {
     const rmm::AddressDescriptor one{.base = pages_.at(which), .count = 1};
-    return realm_.host().rmm().rtt_data_map(realm_.firmware_handle(), kGpa, kGpa + kPageSize, {},
-                                            one.encode());
+    return realm.host().rmm().rtt_data_map(realm.firmware_handle(), kGpa, kGpa + kPageSize, {},
+                                           one.encode());
   }
   void unmap() {
     (void)realm_.host().rmm().rtt_data_unmap(realm_.firmware_handle(), kGpa, kGpa + kPageSize, {});
@@ -88,6 +88,16 @@ std::string swap_ram(Stage& stage, Refusals& refusals) {
   stage.play();
   refusals.start(stage.machine().trace());
   (void)page.map(1);
+  return refusals.first();
+}
+
+std::string give_ram_twice(Stage& stage, Refusals& refusals) {
+  RealmPage page(realm_of(stage.with_mmio(kVf0)));
+  kvm::RealmVm& other = realm_of(stage.with_mmio(kVf1));
+  must(page.map(0).ok() ? Result<void>() : fail(Errno::kIo, "RMI_RTT_DATA_MAP failed"));
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)page.map_in(other, 0);
   return refusals.first();
 }
 
@@ -121,6 +131,18 @@ std::string swap_mmio(Stage& stage, Refusals& refusals) {
   return refusals.first();
 }
 
+std::string put_ram_for_mmio(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.with_mmio();
+  kvm::RealmVm& realm = realm_of(vmm);
+  const Hpa there = page_at(realm);
+  RealmPage page(realm);
+  stage.play();
+  must(page.map(0).ok() ? Result<void>() : fail(Errno::kIo, "RMI_RTT_DATA_MAP failed"));
+  refusals.start(stage.machine().trace());
+  (void)ask_for(vmm, realm, there + kPageSize, RealmPage::kGpa);
+  return refusals.first();
+}
+
 std::string replace_mmio(Stage& stage, Refusals& refusals) {
   Vmm& vmm = stage.with_mmio();
   kvm::RealmVm& realm = realm_of(vmm);
@@ -135,6 +157,19 @@ std::string replace_mmio(Stage& stage, Refusals& refusals) {
                         same.encode());
   refusals.start(stage.machine().trace());
   (void)ask_for(vmm, realm, page);
+  return refusals.first();
+}
+
+std::string map_foreign_mmio(Stage& stage, Refusals& refusals) {
+  const Hpa page = page_at(realm_of(stage.with_mmio(kVf0)));
+  kvm::RealmVm& other = realm_of(stage.with_mmio(kVf1));
+  constexpr Bdf kSecondVf{0, 1, 0, 2};
+  constexpr Gpa kGpa = kMmioGpa + kPageSize;
+  stage.play();
+  refusals.start(stage.machine().trace());
+  const rmm::AddressDescriptor one{.base = page, .count = 1};
+  (void)other.host().rmm().rtt_dev_map(other.firmware_handle(), vdev_of(other, kSecondVf), kGpa,
+                                       kGpa + kPageSize, {}, one.encode());
   return refusals.first();
 }
 

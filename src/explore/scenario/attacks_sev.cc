@@ -104,6 +104,17 @@ std::string swap_ram(Stage& stage, Refusals&) {
   return met_by_access(memory, memory.pages[1], "#NPF");
 }
 
+std::string give_ram_twice(Stage& stage, Refusals&) {
+  Vmm& vmm = stage.locked(kVf0);
+  Vmm& other = stage.locked(kVf1);
+  must(stage.make_runnable(vmm));
+  must(stage.make_runnable(other));
+  const GuestRam memory = validated_ram(vmm);
+  const GuestRam of_other = validated_ram(other);
+  stage.play();
+  return met_by_access(of_other, memory.pages[0], "#NPF");
+}
+
 std::string replace_ram(Stage& stage, Refusals&) {
   Vmm& vmm = stage.locked();
   must(stage.make_runnable(vmm));
@@ -126,6 +137,21 @@ std::string swap_mmio(Stage& stage, Refusals&) {
   return met;
 }
 
+/// In the nested table alone: the firmware has validated the BAR's page, and no other.
+std::string put_ram_for_mmio(Stage& stage, Refusals&) {
+  Vmm& vmm = stage.with_mmio();
+  const auto [rmp, page, entry] = validated(vmm);
+  hw::PhysicalMemory& memory = guest_of(vmm).psp().memory();
+  const auto ram = memory.alloc_page();
+  must(ram ? Result<void>() : std::unexpected(ram.error()));
+  stage.play();
+  (void)rmp.update(*ram, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa});
+  const auto fault = rmp.check_guest(entry.asid, entry.gpa, *ram, sev::RmpAccess::kWrite);
+  (void)rmp.update(*ram, {});
+  memory.free_page(*ram);
+  return "#VC: " + std::string(fault ? sev::rmp_fault_text(*fault) : "none");
+}
+
 /// What comes in place of a validated page is not validated, be it the same.
 std::string replace_mmio(Stage& stage, Refusals&) {
   Vmm& vmm = stage.with_mmio();
@@ -134,6 +160,19 @@ std::string replace_mmio(Stage& stage, Refusals&) {
   (void)rmp.update(page, {});
   (void)rmp.update(page, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa});
   const auto fault = rmp.check_guest(entry.asid, entry.gpa, page, sev::RmpAccess::kRead);
+  return "#VC: " + std::string(fault ? sev::rmp_fault_text(*fault) : "none");
+}
+
+/// RMPUPDATE gives it, and takes what its guest has validated: the TDI's own guest alone may have
+/// it validated again.
+std::string map_foreign_mmio(Stage& stage, Refusals&) {
+  const auto [rmp, page, entry] = validated(stage.with_mmio(kVf0));
+  const sev::Asid other = guest_of(stage.with_mmio(kVf1)).asid();
+  constexpr Gpa kGpa = kMmioGpa + kPageSize;
+  stage.play();
+  (void)rmp.update(page, {.assigned = true, .asid = other, .gpa = kGpa});
+  const auto fault = rmp.check_guest(other, kGpa, page, sev::RmpAccess::kRead);
+  (void)rmp.update(page, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa});
   return "#VC: " + std::string(fault ? sev::rmp_fault_text(*fault) : "none");
 }
 

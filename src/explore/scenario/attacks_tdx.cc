@@ -1,5 +1,6 @@
 #include "explore/scenario/adversaries.h"
 #include "explore/scenario/guest.h"
+#include "firmware/tdx/sept.h"
 #include "firmware/tdx/state.h"
 #include "host/kvm/tdx/tdx_vm.h"
 
@@ -17,8 +18,8 @@ kvm::TdxVm& td_of(Vmm& vmm) {
 }
 
 /// The TD's two pages of memory, accepted.
-kvm::TdxVm& td_with_ram(Stage& stage) {
-  Vmm& vmm = stage.locked();
+kvm::TdxVm& td_with_ram(Stage& stage, std::string_view device = kPf) {
+  Vmm& vmm = stage.locked(device);
   must(stage.make_runnable(vmm));
   give_ram(vmm);
   kvm::TdxVm& td = td_of(vmm);
@@ -41,6 +42,19 @@ std::string swap_ram(Stage& stage, Refusals& refusals) {
   refusals.start(stage.machine().trace());
   (void)td.host().module().tdh_mem_page_aug(td.firmware_handle(), kRamGpa, tdx::Level::k4K, *other);
   td.host().memory().free_page(*other);
+  return refusals.first();
+}
+
+/// Where the other TD has nothing yet, in a table that it has.
+std::string give_ram_twice(Stage& stage, Refusals& refusals) {
+  kvm::TdxVm& td = td_with_ram(stage, kVf0);
+  kvm::TdxVm& other = td_with_ram(stage, kVf1);
+  const auto page = td.lookup_private(kRamGpa);
+  must(page ? Result<void>() : fail(Errno::kIo, "the guest's memory is not mapped"));
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)other.host().module().tdh_mem_page_aug(other.firmware_handle(), kRamGpa + 2 * kPageSize,
+                                               tdx::Level::k4K, page->address);
   return refusals.first();
 }
 
@@ -72,6 +86,53 @@ std::string swap_mmio(Stage& stage, Refusals& refusals) {
     (void)module.tdg_mmio_accept(vp, kMmioGpa, tdx::Level::k4K, offset + kPageSize);
     return {};
   });
+  return refusals.first();
+}
+
+/// Beside its MMIO, in the table that this has made. TDG.MMIO.ACCEPT leaves the TD there, as
+/// with a page that is not mapped at all.
+std::string put_ram_for_mmio(Stage& stage, Refusals& refusals) {
+  kvm::TdxVm& td = td_of(stage.with_mmio());
+  tdx::Module& module = td.host().module();
+  const Hpa tdr = td.firmware_handle();
+  constexpr Gpa kGpa = kMmioGpa + kPageSize;
+  const auto page = td.host().memory().alloc_page();
+  must(page ? Result<void>() : std::unexpected(page.error()));
+  stage.play();
+  const auto takes = [](const tdx::LeafResult& result, std::string_view why) {
+    must(result.ok() ? Result<void>() : fail(Errno::kIo, why));
+  };
+  takes(module.tdh_mem_page_aug(tdr, kGpa, tdx::Level::k4K, *page), "TDH.MEM.PAGE.AUG failed");
+  refusals.start(stage.machine().trace());
+  bool violation = false;
+  must(td.as_guest([&](tdx::Module& own, Hpa vp) -> Result<void> {
+    const std::uint64_t offset = own.state().find_td(tdr)->mmio_offset;
+    violation = own.tdg_mmio_accept(vp, kGpa, tdx::Level::k4K, offset + kPageSize)
+                    .ept_violation.has_value();
+    return {};
+  }));
+  const bool mapped = td.lookup_private(kGpa).has_value();
+  (void)module.tdh_mem_range_block(tdr, kGpa, tdx::Level::k4K);
+  (void)module.tdh_mem_track(tdr);
+  takes(module.tdh_mem_page_remove(tdr, kGpa, tdx::Level::k4K), "TDH.MEM.PAGE.REMOVE failed");
+  td.host().memory().free_page(*page);
+  if (!refusals.first().empty()) return refusals.first();
+  return violation && !mapped ? "EPT violation: the page is no MMIO" : "nothing";
+}
+
+/// The page behind the one that its TD has.
+std::string map_foreign_mmio(Stage& stage, Refusals& refusals) {
+  kvm::TdxVm& td = td_of(stage.with_mmio(kVf0));
+  kvm::TdxVm& other = td_of(stage.with_mmio(kVf1));
+  tdx::Module& module = td.host().module();
+  tdx::State& state = module.state();
+  const Hpa there = tdx::Sept(state.memory, *state.find_td(td.firmware_handle()))
+                        .walk(kMmioGpa, tdx::Level::k4K)
+                        .entry.address();
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)module.tdh_mmio_map(other.firmware_handle(), kMmioGpa + kPageSize, tdx::Level::k4K,
+                            there + kPageSize);
   return refusals.first();
 }
 

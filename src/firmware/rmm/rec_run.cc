@@ -8,6 +8,7 @@ namespace teeio::rmm {
 namespace {
 
 constexpr std::uint64_t kSmcBytes = 4;
+constexpr std::uint64_t kInjectSea = 1U << 1U;              // REC_ENTRY_FLAG_INJECT_SEA
 constexpr std::uint64_t kNotSupported = ~std::uint64_t{0};  // SMCCC
 
 /// SMC 0xC4000190 + n.
@@ -55,7 +56,10 @@ RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers) {
   RMM_REFUSE_IF(!rec->runnable, "runnable");
   RMM_REFUSE_IF(rec->pending == Rec::Pending::kPsciComplete, "psci");
   const RecEnter entered = RecEnter::decode(page);
-  RMM_REFUSE_IF((entered.flags & kEmulatedMmio) != 0 && !rec->emulatable, "mmio");
+  // complete_sea_insertion(), and complete_mmio_emulation(), which leaves it at that.
+  const bool sea = (entered.flags & kInjectSea) != 0;
+  RMM_REFUSE_IF(sea && !rec->emulatable, "sea");
+  RMM_REFUSE_IF(!sea && (entered.flags & kEmulatedMmio) != 0 && !rec->emulatable, "mmio");
   if (!std::exchange(rec->entered, true)) registers = rec->first;
   if (const auto start = std::exchange(rec->start, std::nullopt)) {
     registers.pc = start->pc;

@@ -48,6 +48,7 @@ constexpr Check kRecEnterChecks[] = {
     {"state", Code::kRealm, "the realm is not ACTIVE"},
     {"runnable", Code::kRec, "the REC is off"},
     {"psci", Code::kRec, "a call of PSCI's waits for RMI_PSCI_COMPLETE"},
+    {"sea", Code::kRec, "an abort is injected for which the realm has not left"},
     {"mmio", Code::kRec, "an access is emulated that the realm has not left for"}};
 
 constexpr Check kRsiNoDevices{"da", Code::kRealm, "without device assignment"};
@@ -178,9 +179,11 @@ constinit const Row kRecEnter{
     .checks = kRecEnterChecks,
     .effect = "what the realm waits for is completed, and it runs; the record: why it came back",
     .differs =
-        "of the entry's flags those about emulated accesses, RIPAS and device memory; of the "
-        "exit's record nothing about timers, the GIC, the PMU and planes; one that another "
-        "task's code stands for has no record (explorations)"};
+        "of the entry's flags those about emulated accesses, RIPAS and device memory, and of "
+        "INJECT_SEA the check alone: code here has no exceptions, and repeats the access; nor has "
+        "it one where it fetches from outside of the protected half "
+        "(handle_instruction_abort()); of the exit's record nothing about timers, the GIC, the PMU "
+        "and planes; one that another task's code stands for has no record (explorations)"};
 
 constinit const Row kRsiVdevGetInfo{
     .number = 0x0d,

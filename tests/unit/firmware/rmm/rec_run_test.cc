@@ -214,6 +214,24 @@ TEST_F(RecRun, AHostMayRejectWhatItDoesNotWant) {
   EXPECT_EQ(registers.x[2], 1U);
 }
 
+TEST_F(RecRun, AnAbortIsInjectedForAnAccessOutsideOfTheProtectedHalfAlone) {
+  constexpr std::uint64_t kInjectSea = 1U << 1U;
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  hw::CpuExit load;
+  load.reason = hw::CpuExit::Reason::kFault;
+  load.gpa = kFresh;
+  load.access = hw::GuestAccess::kRead;
+  rmm.rec_exit(rec, run_page, load);
+  EXPECT_TRUE(memory.write(run_page, RecEnter{.flags = kInjectSea}.encode()));
+  EXPECT_RMI(rmm.rec_enter(rec, run_page, registers), Code::kRec);
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  load.reason = hw::CpuExit::Reason::kMmio;
+  load.gpa = Gpa{Rtt::kProtected + 0x1000};
+  load.size = 4;
+  rmm.rec_exit(rec, run_page, load);
+  EXPECT_EQ(enter({.flags = kInjectSea | kEmulatedMmio}), RecExit::kRealm);
+}
+
 TEST_F(RecRun, OnlyAccessesOutsideOfTheProtectedHalfShowWhatTheyWere) {
   ASSERT_EQ(enter(), RecExit::kRealm);
   hw::CpuExit store;

@@ -169,6 +169,7 @@ const Cases kRealms{
                   ASSERT_RMI(m.create_rec(m.rd, m.rec, {.flags = 0}));
                   ASSERT_RMI(m.rmm.realm_activate(m.rd));
                 }},
+               {"sea", [](M& m) { m.run_record.flags = 1U << 1U; }},
                {"mmio", [](M& m) { m.run_record.flags = kEmulatedMmio; }}}}};
 
 /// A NEW realm with tables, a page of the host's, and a granule for its data.
