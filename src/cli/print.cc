@@ -1,18 +1,31 @@
 #include "cli/print.h"
 
+#include <filesystem>
+#include <system_error>
+
 namespace teeio::cli {
 namespace {
 
 bool g_words_to_stderr = false;  // of the one thread that prints
 
+std::filesystem::path place_of(const std::string& name) {
+  std::error_code error;
+  auto place = std::filesystem::weakly_canonical(std::filesystem::absolute(name, error), error);
+  return error ? std::filesystem::path(name) : place;
+}
+
 }  // namespace
+
+bool same_file(const std::string& a, const std::string& b) {
+  return a == b || (!a.empty() && !b.empty() && place_of(a) == place_of(b));
+}
 
 std::string why_equal_files(const std::vector<FileOption>& files) {
   for (std::size_t i = 0; i < files.size(); ++i) {
     const std::string& name = files[i].file;
     if (name.empty() || name == "-" || name.starts_with("/dev/")) continue;
     for (std::size_t other = 0; other < i; ++other)
-      if (files[other].file == name)
+      if (same_file(files[other].file, name))
         return files[other].option == files[i].option
                    ? fmt::format("{} names {} twice", files[i].option, name)
                    : fmt::format("{} and {} both name {}", files[other].option, files[i].option,
