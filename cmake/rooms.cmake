@@ -9,6 +9,12 @@ target_include_directories(teeio_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(teeio_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wswitch-enum
   -Wnon-virtual-dtor -Wold-style-cast -Werror)
+# Where it was built is nobody's affair. What a debugger
+# reads stays as it is: it looks for the sources there.
+foreach(from_to ${CMAKE_SOURCE_DIR}=. ${CMAKE_BINARY_DIR}=build)
+  target_compile_options(teeio_flags INTERFACE
+    $<IF:$<CONFIG:Release>,-ffile-prefix-map=${from_to},-fmacro-prefix-map=${from_to}>)
+endforeach()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # uAPI structs may end in a flexible array; their {} is meant.
   target_compile_options(teeio_flags INTERFACE -Wthread-safety -Wno-zero-length-array

@@ -106,7 +106,9 @@ int Device::destroy_vdevice() {
   iommu_destroy destroy{};
   destroy.size = sizeof destroy;
   destroy.id = vdevice_id_;
-  return ioctl_again(iommufd_, IOMMU_DESTROY, &destroy) < 0 ? errno : 0;
+  if (ioctl_again(iommufd_, IOMMU_DESTROY, &destroy) < 0) return errno;
+  vdevice_id_ = 0;
+  return 0;
 }
 
 Fd Device::export_bar(unsigned index) const {

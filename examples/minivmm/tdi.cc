@@ -73,6 +73,9 @@ int Device::bind_tdi(Door door, Arch arch) {
     case Door::kIommufd:
       return report("IOMMU_VDEVICE_TSM_OP bind", tsm_op(IOMMU_VDEVICE_TSM_BIND));
     case Door::kGuest:
+      if (vdevice_id_ == 0)  // unbind_tdi() ended it
+        if (const int error = allocate_vdevice(); error != 0)
+          return report("IOMMU_VDEVICE_ALLOC", error);
       return set_tdi_state(arch, TdiState::kLocked);
     case Door::kVdevice:
       return report("IOMMU_VDEVICE_ALLOC", allocate_vdevice());
@@ -94,7 +97,10 @@ int Device::unbind_tdi(Door door, Arch arch) {
       const int error = set_tdi_state(arch, TdiState::kUnlocked);
       // Firmware has let go; the host's drivers have not.
       if (error != 0) return error;
-      return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
+      const int unbound = tsm_op(IOMMU_VDEVICE_TSM_UNBIND);
+      // A host where the guest alone binds has no such door: the vDEVICE's end unbinds.
+      if (unbound == EOPNOTSUPP) return report("IOMMU_DESTROY", destroy_vdevice());
+      return report("IOMMU_VDEVICE_TSM_OP unbind", unbound);
     }
     case Door::kVdevice:
       return report("IOMMU_DESTROY", destroy_vdevice());

@@ -5,11 +5,13 @@
 
 #include <algorithm>
 
+#include "base/types.h"
 #include "explore/scenario/catalogue.h"
 #include "explore/scenario/designs.h"
 #include "explore/scenario/pairs.h"
 #include "explore/scenario/text.h"
 #include "machine/config.h"
+#include "machine/tsm_kind.h"
 
 namespace teeio::cli {
 namespace {
@@ -17,9 +19,25 @@ namespace {
 using explore::Scenario;
 using Designs = std::vector<machine::Config>;
 
+/// A pipe, too: <(…) of a shell.
 bool is_file(const std::string& path) {
   struct stat info{};
-  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+  return ::stat(path.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
+}
+
+/// Whether a machine has what the built-in scenarios take for granted: a TSM, and behind root
+/// port 0000:00:01.0 a DMA-engine card 0000:01:00.0 with two VFs, all with vfio-pci at boot.
+bool is_stage(const machine::Config& design) {
+  using machine::CardConfig;
+  constexpr Bdf kPort{.bus = 0, .device = 1, .function = 0};
+  constexpr Bdf kCard{.bus = 1, .device = 0, .function = 0};
+  const bool has_port = std::ranges::any_of(design.root_ports, [&](const auto& port) {
+    return port.bdf == kPort && port.bus == kCard.bus;
+  });
+  const auto card = std::ranges::find(design.cards, kCard, &CardConfig::bdf);
+  return design.tsm != machine::TsmKind::kNone && has_port && card != design.cards.end() &&
+         card->model == CardConfig::Model::kDmaEngine && card->vfs >= 2 &&
+         card->driver == CardConfig::Driver::kVfio && card->vf_driver == CardConfig::Driver::kVfio;
 }
 
 /// Built-in scenarios whose name, or name and design, fits `pattern`; the same
@@ -73,6 +91,12 @@ std::expected<std::vector<Scenario>, std::string> find_scenarios(
       return std::unexpected(wanted + ": its `firmware` is that of no design it would run on");
   }
   if (arguments.wanted.empty()) patterns.emplace_back("*");
+  // A scenario of the user's needs what it names, and no more.
+  if (!patterns.empty() && !arguments.machine.empty() && !is_stage(designs->front()))
+    return std::unexpected(
+        arguments.machine +
+        ": the built-in scenarios need a TSM and, behind root port 0000:00:01.0, a dma-engine "
+        "0000:01:00.0 with two VFs, each with vfio-pci");
   std::vector<bool> used(patterns.size(), false);
   const auto pick = [&](const explore::MachineScenario& scenario) {
     for (const machine::Config& design : *designs) {

@@ -6,7 +6,8 @@ void PictureOptions::add_charts(Command& command) {
   command.flag_with_value("--chart", chart_,
                           "Draw the run as a sequence chart: life (default), calls, all, an event "
                           "(772) or a rule (R4)");
-  width_ = &command.option("-w,--width", arguments_.width, "Columns of the chart").range(40, 1000);
+  width_ = &command.option("-w,--width", arguments_.width, "Columns of the chart, 60 at least")
+                .range(60, 1000);  // all lanes, and words that are not cut after each letter
   command.option("--chart-file", arguments_.files, "Write the chart to a .txt, .html, .svg or .mmd")
       .value_name("FILE");
 }

@@ -79,14 +79,16 @@ std::string text_chart(const PictureArguments& arguments, const std::deque<Event
   }
   if (const auto level = level_of(word)) {
     std::string out = report::draw_chart(report::make_chart(events, info, *level), options);
-    if (*level == report::Level::kAll) out += report::summary_text(report::summarize(events));
+    if (*level == report::Level::kAll)
+      out += report::summary_text(report::summarize(events), options.width);
     return out;
   }
   const report::Chart chart = report::make_chart_around(events, info, events_of(word, info.broken));
   if (!chart.steps.empty()) return report::draw_chart(chart, options);
-  return number_of(word) ? fmt::format("teeio: there is no event {}: the last is {}\n", word,
-                                       events.empty() ? 0 : events.back().seq)
-                         : fmt::format("teeio: {} was not broken\n", rule_of(word));
+  if (!number_of(word)) return fmt::format("teeio: {} was not broken\n", rule_of(word));
+  if (events.empty()) return fmt::format("teeio: there is no event {}: nothing happened\n", word);
+  return fmt::format("teeio: there is no event {}: they are {} to {}\n", word, events.front().seq,
+                     events.back().seq);
 }
 
 std::string ending_of(const std::string& name) {

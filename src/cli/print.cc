@@ -18,12 +18,16 @@ bool g_words_to_stderr = false;  // of the one thread that prints
 
 }  // namespace
 
+bool same_file(const std::string& a, const std::string& b) {
+  return a == b || (!a.empty() && !b.empty() && file_of(a) == file_of(b));
+}
+
 std::string why_equal_files(const std::vector<FileOption>& files) {
   for (std::size_t i = 0; i < files.size(); ++i) {
     const std::string& name = files[i].file;
     if (name.empty() || name == "-" || name.starts_with("/dev/")) continue;
     for (std::size_t other = 0; other < i; ++other)
-      if (!files[other].file.empty() && file_of(files[other].file) == file_of(name))
+      if (same_file(files[other].file, name))
         return files[other].option == files[i].option
                    ? fmt::format("{} names {} twice", files[i].option, name)
                    : fmt::format("{} and {} both name {}", files[other].option, files[i].option,

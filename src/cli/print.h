@@ -16,6 +16,9 @@ struct FileOption {
   const std::string& file;
 };
 
+/// Whether two names, of files that may not be there yet, lead to one file.
+[[nodiscard]] bool same_file(const std::string& a, const std::string& b);
+
 /// What is wrong where two of the files are the same: the second would write over the first.
 /// Devices may be given twice. Empty if nothing is.
 [[nodiscard]] std::string why_equal_files(const std::vector<FileOption>& files);

@@ -19,9 +19,12 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <span>
 
 #include "run/device_files.h"
+#include "run/event_fds.h"
 #include "run/fd.h"
+#include "run/read_memory.h"
 #include "run/sys.h"
 
 namespace teeio::cli {
@@ -136,7 +139,7 @@ Finding wait_killable() {
 
 Finding tmpfs() {
   const std::string path = run::find_tmpfs();
-  return {"a tmpfs with O_TMPFILE", Need::kRequired, !path.empty(), path,
+  return {"a tmpfs with O_TMPFILE, not full", Need::kRequired, !path.empty(), path,
           "device descriptors have no file to stand on; mount a tmpfs on /dev/shm or /tmp"};
 }
 
@@ -160,16 +163,28 @@ Finding inotify() {
   return out;
 }
 
+const int kWord = 0x7ee10;  ///< what a child has in its memory, too
+
 Finding program_memory() {
   const Sleeper child;
-  static const int kWord = 0x7ee10;
-  int read = 0;
-  const iovec here{&read, sizeof(read)};
-  const iovec there{const_cast<int*>(&kWord), sizeof(kWord)};
+  int word = 0;
+  const auto address = reinterpret_cast<std::uintptr_t>(&kWord);
   const bool present =
-      ::process_vm_readv(child.pid(), &here, 1, &there, 1, 0) == sizeof(read) && read == kWord;
-  return {"process_vm_readv of descendants", Need::kRequired, present, present ? "" : error_text(),
+      run::read_memory(child.pid(), address, std::as_writable_bytes(std::span(&word, 1))) ==
+          sizeof(word) &&
+      word == kWord;
+  return {"memory of descendants", Need::kRequired, present, present ? "" : error_text(),
           "the arguments of calls cannot be read"};
+}
+
+Finding process_vm_readv() {
+  const Sleeper child;
+  int word = 0;
+  const iovec here{&word, sizeof(word)};
+  const iovec there{const_cast<int*>(&kWord), sizeof(kWord)};
+  const bool present = ::process_vm_readv(child.pid(), &here, 1, &there, 1, 0) == sizeof(word);
+  return {"process_vm_readv", Need::kHelpful, present, present ? "" : error_text(),
+          "memory is read by /proc/PID/mem, which takes longer; docker needs --cap-add=SYS_PTRACE"};
 }
 
 Finding ptrace_scope() {
@@ -184,9 +199,9 @@ Finding pidfd_getfd() {
   const Sleeper child;
   const Fd pidfd(run::pidfd_open(child.pid(), 0));
   const Fd copy(pidfd.ok() ? run::pidfd_getfd(pidfd.get(), 2) : -1);
-  return {
-      "pidfd_getfd", Need::kHelpful, copy.ok(), copy.ok() ? "" : error_text(),
-      "memfds that the program made itself cannot be mapped; docker needs --cap-add=SYS_PTRACE"};
+  return {"pidfd_getfd", Need::kHelpful, copy.ok(), copy.ok() ? "" : error_text(),
+          "an eventfd from outside of the run is no interrupt's, inotify has nothing of /sys, and "
+          "--host-kvm does not work; docker needs --cap-add=SYS_PTRACE"};
 }
 
 Finding sub_reaper() {
@@ -207,16 +222,16 @@ Finding host_kvm() {
 std::string host_kvm_problem() {
   const Fd kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
   if (!kvm.ok()) return "/dev/kvm: " + error_text();
-  return ::ioctl(kvm.get(), KVM_GET_API_VERSION, 0) == KVM_API_VERSION
-             ? std::string{}
-             : std::string("/dev/kvm is not KVM's");
+  if (::ioctl(kvm.get(), KVM_GET_API_VERSION, 0) != KVM_API_VERSION) return "/dev/kvm is not KVM's";
+  // Which VM it is that the program means is asked of its descriptor.
+  return run::can_steal_descriptors() ? "" : "pidfd_getfd: docker needs --cap-add=SYS_PTRACE";
 }
 
 std::vector<Finding> probe_kernel() {
   std::vector<Finding> out{kernel_version(), architecture(), user_notification()};
   for (Finding& finding : listeners()) out.push_back(std::move(finding));
-  for (auto* probe : {wait_killable, tmpfs, inotify, program_memory, ptrace_scope, pidfd_getfd,
-                      sub_reaper, host_kvm})
+  for (auto* probe : {wait_killable, tmpfs, inotify, program_memory, process_vm_readv, ptrace_scope,
+                      pidfd_getfd, sub_reaper, host_kvm})
     out.push_back(probe());
   return out;
 }

@@ -79,12 +79,15 @@ std::string why_wrong_files(const RunArguments& arguments) {
   if (!arguments.report.empty() && !arguments.report.ends_with(".json") &&
       !arguments.report.ends_with(".xml"))
     return "--report: '" + arguments.report + "' ends neither in .json nor in .xml";
-  std::vector<FileOption> files = {{"--trace", arguments.pictures.trace},
+  std::vector<FileOption> files = {{"--machine", arguments.machine},
+                                   {"--trace", arguments.pictures.trace},
                                    {"--report", arguments.report},
                                    {"--log-file", arguments.log}};
   // Lines of both kinds are appended as they come.
-  if (arguments.call_log != arguments.log) files.push_back({"--output", arguments.call_log});
+  if (!same_file(arguments.call_log, arguments.log))
+    files.push_back({"--output", arguments.call_log});
   for (const std::string& file : arguments.pictures.files) files.push_back({"--chart-file", file});
+  for (const std::string& file : arguments.suppressions) files.push_back({"--suppressions", file});
   return why_equal_files(files);
 }
 

@@ -53,6 +53,8 @@ std::string problem_of(const std::string& word, const std::set<std::string>& ioc
   if (std::find(kGroups.begin(), kGroups.end(), word) != kGroups.end()) return {};
   if (find_call(word) != nullptr) return {};
   if (std::ranges::any_of(ioctls, [&](const auto& name) { return matches(word, name); })) return {};
+  if (word.starts_with('!'))
+    return fmt::format("'{}': a ! stands before the whole set, as in trace=!ioctl,close", word);
   std::vector<std::string> known(ioctls.begin(), ioctls.end());
   for (const run::Row& row : run::rows())
     if (run::has_line(row)) known.emplace_back(row.name);

@@ -236,7 +236,7 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   std::string problem;
   Section top(root, file_name, problem);
   Config config;
-  config.name = top.text("name");
+  config.name = top.label("name");
   config.tsm = top.choice("tsm", tsms());
   config.profile = top.choice("abi", profiles(), std::optional(abi::AbiProfile::kTeeio));
   config.memory_bytes = top.number("memory_mib", kLeastMemoryMib, 1U << 20U, 1024) * kMiB;

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/nearest.h"
 #include "base/types.h"
 
 namespace teeio::machine {
@@ -70,6 +71,16 @@ class Section {
     if (node == nullptr) return {};
     if (!node->is_string()) complain(*node, key, "a text in quotes");
     return node->value_or(std::string());
+  }
+
+  /// What stands in lines of reports and names of tests: a word or several, on one line.
+  std::string label(std::string_view key) {
+    std::string value = text(key);
+    const bool is_control = std::ranges::any_of(
+        value, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    if (table_.contains(key) && (value.empty() || is_control))
+      complain(*table_.get(key), key, "a text without control characters, and not empty");
+    return value;
   }
 
   /// Empty: the key is not there.
@@ -139,10 +150,13 @@ class Section {
 
   /// Every key must have been read.
   void finish() {
-    for (const auto& [key, node] : table_)
-      if (!seen_.contains(std::string(key.str())))
-        complain(node, key.str(),
-                 fmt::format("no such key here; known: {}", fmt::join(seen_, ", ")), "");
+    for (const auto& [key, node] : table_) {
+      if (seen_.contains(std::string(key.str()))) continue;
+      const std::string near = nearest(key.str(), {seen_.begin(), seen_.end()});
+      const std::string hint = near.empty() ? "" : fmt::format("is it \"{}\"? ", near);
+      complain(node, key.str(),
+               fmt::format("no such key here; {}known: {}", hint, fmt::join(seen_, ", ")), "");
+    }
   }
   void seen(std::string_view key) { seen_.emplace(key); }
   [[nodiscard]] const toml::table& table() const { return table_; }

@@ -3,8 +3,21 @@
 #include <fmt/format.h>
 
 #include "report/select.h"
+#include "report/wrap.h"
 
 namespace teeio::report {
+namespace {
+
+std::string indented(const std::string& text, std::size_t width) {
+  std::string out, indent = "  ";
+  for (const std::string& line : wrap(text, width - 4)) {
+    out += indent + line + '\n';
+    indent = "    ";
+  }
+  return out;
+}
+
+}  // namespace
 
 Summary summarize(const std::deque<object::Event>& events) {
   Summary out;
@@ -24,7 +37,7 @@ Summary summarize(const std::deque<object::Event>& events) {
   return out;
 }
 
-std::string summary_text(const Summary& summary) {
+std::string summary_text(const Summary& summary, std::size_t width) {
   std::string out = "teeio: what each lane did:\n";
   for (std::size_t i = 0; i < object::kLaneCount; ++i) {
     if (!summary.acted[i]) continue;
@@ -33,9 +46,9 @@ std::string summary_text(const Summary& summary) {
                        summary.calls_into[i], summary.states[i]);
   }
   for (const auto& [what, count] : summary.refusals)
-    out += fmt::format("  refused ×{}: {}\n", count, what);
+    out += indented(fmt::format("refused ×{}: {}", count, what), width);
   for (const auto& [what, count] : summary.expected)
-    out += fmt::format("  in the normal course ×{}: {}\n", count, what);
+    out += indented(fmt::format("in the normal course ×{}: {}", count, what), width);
   return out;
 }
 

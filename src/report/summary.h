@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -21,7 +22,7 @@ struct Summary {
 };
 [[nodiscard]] Summary summarize(const std::deque<object::Event>& events);
 
-/// A few lines: calls and states a lane, then what was refused and how often.
-[[nodiscard]] std::string summary_text(const Summary& summary);
+/// A few lines of `width` columns: calls and states a lane, then what was refused and how often.
+[[nodiscard]] std::string summary_text(const Summary& summary, std::size_t width);
 
 }  // namespace teeio::report

@@ -17,11 +17,26 @@
 
 namespace teeio::run {
 
+namespace {
+
+/// What a run puts there: an inode for each file of /sys that is looked at, pages of BARs. Where
+/// a page has no room any more its program dies of SIGBUS, and nobody could say why. A count of
+/// blocks or inodes of 0 is a tmpfs without that limit.
+bool has_room(const struct statfs& info) {
+  constexpr std::uint64_t kLeastBytes = std::uint64_t{1} << 20U, kLeastFiles = 1024;
+  const auto block = static_cast<std::uint64_t>(info.f_bsize);
+  return (info.f_blocks == 0 || info.f_bavail * block >= kLeastBytes) &&
+         (info.f_files == 0 || info.f_ffree >= kLeastFiles);
+}
+
+}  // namespace
+
 std::string find_tmpfs() {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   for (const char* path : {"/dev/shm", runtime, "/tmp", "/run", "/var/tmp"}) {
     struct statfs info{};
     if (path == nullptr || ::statfs(path, &info) != 0 || info.f_type != TMPFS_MAGIC) continue;
+    if (!has_room(info)) continue;
     const Fd probe(::open(path, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600));
     if (probe.ok()) return path;
   }

@@ -110,7 +110,8 @@ class DeviceFiles {
   std::map<ino_t, DeviceFileRef> by_inode_ TEEIO_GUARDED_BY(mutex_);
 };
 
-/// A mounted tmpfs on which O_TMPFILE works: $XDG_RUNTIME_DIR, /dev/shm, /tmp …
+/// A mounted tmpfs on which O_TMPFILE works, and that is not full: /dev/shm,
+/// $XDG_RUNTIME_DIR, /tmp …
 /// Empty when there is none.
 [[nodiscard]] std::string find_tmpfs();
 

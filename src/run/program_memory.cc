@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <climits>
 #include <cstring>
 
 #include "base/types.h"
 #include "run/pinned_pages.h"
+#include "run/read_memory.h"
 #include "run/sys.h"
 #include "run/tasks.h"
 
@@ -23,25 +23,11 @@ iovec remote_iovec(std::uint64_t address, std::size_t size) {
   return {reinterpret_cast<void*>(address), size};
 }
 
-bool is_forbidden(ssize_t done) { return done < 0 && (errno == EPERM || errno == ENOSYS); }
-Fd open_memory(pid_t tid, int flags) {
-  return Fd(::open(proc_path(tid, "mem").c_str(), flags | O_CLOEXEC));
-}
-
-ssize_t read_some(pid_t tid, std::uint64_t address, std::span<std::byte> out) {
-  const iovec here = local_iovec(out.data(), out.size());
-  const iovec there = remote_iovec(address, out.size());
-  const ssize_t done = ::process_vm_readv(tid, &here, 1, &there, 1, 0);
-  if (!is_forbidden(done)) return done;
-  const Fd memory = open_memory(tid, O_RDONLY);
-  return ::pread(memory.get(), out.data(), out.size(), static_cast<off_t>(address));
-}
-
 }  // namespace
 
 Result<void> ProgramMemory::read(std::uint64_t address, std::span<std::byte> out) {
   if (out.empty()) return {};
-  const ssize_t done = read_some(tid_, address, out);
+  const ssize_t done = read_memory(tid_, address, out);
   if (done == static_cast<ssize_t>(out.size())) return {};
   return fail(Errno::kFault, "the program's memory is not readable there");
 }
@@ -53,7 +39,7 @@ Result<void> ProgramMemory::write(std::uint64_t address, ByteView in) {
   const iovec there = remote_iovec(address, in.size());
   ssize_t done = ::process_vm_writev(tid_, &here, 1, &there, 1, 0);
   if (is_forbidden(done)) {
-    const Fd memory = open_memory(tid_, O_WRONLY);
+    const Fd memory(::open(proc_path(tid_, "mem").c_str(), O_WRONLY | O_CLOEXEC));
     done = ::pwrite(memory.get(), in.data(), in.size(), static_cast<off_t>(address));
   }
   if (done == static_cast<ssize_t>(in.size())) return {};

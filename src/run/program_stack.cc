@@ -1,7 +1,6 @@
 #include "run/program_stack.h"
 
 #include <fmt/format.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +10,7 @@
 
 #include "run/elf_functions.h"
 #include "run/process_maps.h"
+#include "run/read_memory.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -22,10 +22,8 @@ constexpr std::size_t kMostStack = std::size_t{256} * 1024;  ///< bytes that are
 constexpr std::size_t kMostFrame = std::size_t{32} * 1024;   ///< of one function
 constexpr std::size_t kLongestCall = 7;                      ///< bytes of an instruction
 
-std::size_t read_memory(pid_t tid, std::uint64_t address, void* to, std::size_t bytes) {
-  const iovec here{to, bytes};
-  const iovec there{reinterpret_cast<void*>(address), bytes};  // NOLINT(performance-no-int-to-ptr)
-  const ssize_t n = ::process_vm_readv(tid, &here, 1, &there, 1, 0);
+std::size_t read_bytes(pid_t tid, std::uint64_t address, void* to, std::size_t bytes) {
+  const ssize_t n = read_memory(tid, address, {static_cast<std::byte*>(to), bytes});
   return n < 0 ? 0 : static_cast<std::size_t>(n);
 }
 
@@ -111,7 +109,7 @@ class Walk {
     const MapsLine* const stack = line_of(base_);
     if (stack == nullptr) return 0;
     const std::size_t bytes = std::min<std::uint64_t>(stack->end - base_, kMostStack);
-    return read_memory(tid_, base_, words_.data(), bytes) / kWord;
+    return read_bytes(tid_, base_, words_.data(), bytes) / kWord;
   }
 
   [[nodiscard]] const MapsLine* line_of(std::uint64_t address) const {
@@ -156,7 +154,7 @@ class Walk {
     static constexpr std::array<std::uint8_t, 4> kEndbr{0xf3, 0x0f, 0x1e, 0xfa};
     static constexpr std::array<std::uint8_t, 4> kPush{0x55, 0x48, 0x89, 0xe5};
     std::array<std::uint8_t, 8> begin{};
-    if (place.start == 0 || read_memory(tid_, place.start, begin.data(), begin.size()) != 8)
+    if (place.start == 0 || read_bytes(tid_, place.start, begin.data(), begin.size()) != 8)
       return false;
     const auto from =
         begin.begin() + (std::equal(kEndbr.begin(), kEndbr.end(), begin.begin()) ? 4 : 0);
@@ -186,7 +184,7 @@ class Walk {
     if (module == nullptr || !module->executable || !module->path.starts_with('/'))
       return std::nullopt;
     std::array<std::uint8_t, kLongestCall> bytes{};
-    if (read_memory(tid_, address - bytes.size(), bytes.data(), bytes.size()) != bytes.size())
+    if (read_bytes(tid_, address - bytes.size(), bytes.data(), bytes.size()) != bytes.size())
       return std::nullopt;
     const auto called = called_before(address, bytes);
     if (!called) return std::nullopt;

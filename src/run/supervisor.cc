@@ -188,7 +188,9 @@ int Supervisor::run() {
   };
   const std::string tmpfs = find_tmpfs();
   if (tmpfs.empty())
-    return cannot("no mounted tmpfs takes O_TMPFILE: make /dev/shm or $XDG_RUNTIME_DIR one");
+    return cannot(
+        "no mounted tmpfs has 1 MiB free and takes O_TMPFILE: make /dev/shm or $XDG_RUNTIME_DIR "
+        "one");
   auto files = DeviceFiles::create(Fd(::open(tmpfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
   if (!files) return cannot(files.error().why);
   auto tree = PrivateTree::create(tmpfs, machine_);

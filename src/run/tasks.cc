@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,10 +15,12 @@
 #include <climits>
 #include <cstring>
 #include <optional>
+#include <span>
 
 #include "run/filter.h"
 #include "run/pidfd.h"
 #include "run/processes.h"
+#include "run/read_memory.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -238,9 +239,7 @@ Tasks::ExecMark Tasks::exec_mark(pid_t tid) {
     std::uint64_t pair[2];
     std::memcpy(pair, auxv.data() + at, sizeof(pair));
     if (pair[0] != kAtRandom) continue;
-    const iovec here{mark.data(), sizeof(mark)};
-    const iovec there{reinterpret_cast<void*>(pair[1]), sizeof(mark)};
-    (void)::process_vm_readv(tid, &here, 1, &there, 1, 0);
+    (void)read_memory(tid, pair[1], std::as_writable_bytes(std::span(mark)));
   }
   return mark;
 }

@@ -14,9 +14,14 @@ namespace {
 
 using machine::Config;
 
-// Groups of the smallest machines: 0 is the root port's.
-constexpr std::string_view kPfGroup = "/dev/vfio/1";
-constexpr std::string_view kVfGroup = "/dev/vfio/2";
+/// The group's node of function `number` of the card on the first bus: groups are numbered
+/// as the functions are found, the root ports first.
+std::string group_of(const Config& design, std::size_t number) {
+  return "/dev/vfio/" + std::to_string(design.root_ports.size() + number);
+}
+std::string pf_group(const Config& design) { return group_of(design, 0); }
+std::string vf_group(const Config& design) { return group_of(design, 1); }
+
 constexpr std::uint64_t kNone = 0;
 
 /// A program's descriptors on the way to a device by its group.
@@ -48,9 +53,9 @@ Result<void> open_group(machine::Program& program, Files& files, std::string_vie
   return {};
 }
 
-Result<void> open_device(machine::Program& program, Files& files,
+Result<void> open_device(machine::Program& program, Files& files, std::string_view group,
                          std::string_view container = "/dev/vfio/vfio") {
-  TEEIO_TRY(open_group(program, files, kVfGroup, container));
+  TEEIO_TRY(open_group(program, files, group, container));
   TEEIO_ASSIGN(files.device, device_fd(program, files.group, kVf0Bdf));
   return {};
 }
@@ -79,7 +84,7 @@ void close_at_once(const Config& design, std::string_view container) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   Vmm& vmm = stage.vmm();
   Files files;
-  must(open_device(vmm, files, container));
+  must(open_device(vmm, files, vf_group(design), container));
   TEEIO_CHECK(map_page(vmm, files.container).has_value(), "a page cannot be mapped");
   stage.play({{"container", [&] { (void)vmm.close(files.container); }},
               {"group", [&] { (void)vmm.close(files.group); }},
@@ -93,7 +98,7 @@ void close_with_vm(const Config& design) {
   Vmm& vmm = stage.vmm();
   must(vmm.make_vm(kOrdinaryVm));
   Files files;
-  must(open_group(vmm, files, kVfGroup));
+  must(open_group(vmm, files, vf_group(design)));
   vmm.vfio = files.group;
   must(vmm.associate());
   files.device = device_fd(vmm, files.group, kVf0Bdf).value_or(-1);
@@ -109,7 +114,7 @@ void map_against_unset(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   Vmm& vmm = stage.vmm();
   Files files;
-  must(open_group(vmm, files, kVfGroup));
+  must(open_group(vmm, files, vf_group(design)));
   stage.play({{"mapper", [&] { (void)map_page(vmm, files.container); }},
               {"leaver", [&] { (void)unset_container(vmm, files.group); }}});
 }
@@ -118,7 +123,7 @@ void device_against_unset(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   Vmm& vmm = stage.vmm();
   Files files;
-  must(open_group(vmm, files, kVfGroup));
+  must(open_group(vmm, files, vf_group(design)));
   Result<int> device;
   Result<std::int64_t> left;
   stage.play({{"opener", [&] { device = device_fd(vmm, files.group, kVf0Bdf); }},
@@ -134,10 +139,11 @@ void group_against_node(const Config& design) {
   Vmm& by_node = stage.vmm();
   Vmm& by_group = stage.vmm();
   must(by_node.open_device(kVf0));
+  const std::string group = vf_group(design);
   Result<void> bound, opened;
   Files files;
   stage.play({{"node", [&] { bound = by_node.bind_iommufd(); }},
-              {"group", [&] { opened = open_device(by_group, files); }}});
+              {"group", [&] { opened = open_device(by_group, files, group); }}});
   TEEIO_CHECK(!(bound.has_value() && opened.has_value()),
               "a device is open through its node and through its group");
   TEEIO_CHECK(bound.has_value() || opened.has_value(), "neither of two programs got the device");
@@ -159,8 +165,9 @@ void unbind_against_group(const Config& design) {
   Files files;
   Result<void> opened;
   Result<std::size_t> unbound;
+  const std::string group = vf_group(design);
   stage.mount_sysfs();
-  stage.play({{"vmm", [&] { opened = open_group(vmm, files, kVfGroup); }},
+  stage.play({{"vmm", [&] { opened = open_group(vmm, files, group); }},
               {"root", [&] { unbound = stage.root().echo(kVf0Bdf, kUnbind); }}});
   TEEIO_CHECK(unbound.has_value(), "no device was open, and the driver could not be unbound");
   bind_again(stage);
@@ -170,7 +177,7 @@ void unbind_against_device(const Config& design, std::string_view container) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   Vmm& vmm = stage.vmm();
   Files files;
-  must(open_group(vmm, files, kVfGroup, container));
+  must(open_group(vmm, files, vf_group(design), container));
   Result<int> device;
   Result<std::size_t> unbound;
   stage.mount_sysfs();
@@ -205,7 +212,7 @@ void hot_reset_against_bind(const Config& design) {
   Vmm& vmm = stage.vmm();
   must(vmm.make_vm(stage.vm_type()));
   Files files;
-  must(open_group(vmm, files, kPfGroup, "/dev/iommu"));
+  must(open_group(vmm, files, pf_group(lone), "/dev/iommu"));
   vmm.vfio = files.group;
   must(vmm.associate());
   files.device = device_fd(vmm, files.group, kPfBdf).value_or(-1);
@@ -226,7 +233,7 @@ void hot_reset_against_close(const Config& design) {
   Stage stage(lone, Stage::Card::kAsAtBoot);
   Vmm& vmm = stage.vmm();
   Files files;
-  must(open_group(vmm, files, kPfGroup));
+  must(open_group(vmm, files, pf_group(lone)));
   files.device = device_fd(vmm, files.group, kPfBdf).value_or(-1);
   stage.play({{"resetter", [&] { (void)hot_reset(vmm, files); }},
               {"group", [&] { (void)vmm.close(files.group); }},

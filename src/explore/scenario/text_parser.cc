@@ -1,10 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
-#include <sstream>
 
+#include "base/files.h"
 #include "explore/scenario/text.h"
 #include "explore/scenario/text_head.h"
 #include "explore/scenario/text_settings.h"
@@ -361,11 +360,9 @@ std::expected<TextScenario, std::string> parse_text_scenario(std::string_view te
 }
 
 std::expected<TextScenario, std::string> load_text_scenario(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) return std::unexpected(fmt::format("{}: cannot be read", path));
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_text_scenario(text.str(), path);
+  const auto text = read_file(path, kMaxTextBytes);
+  if (!text) return std::unexpected(text.error());
+  return parse_text_scenario(*text, path);
 }
 
 }  // namespace teeio::explore

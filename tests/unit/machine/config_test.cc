@@ -53,6 +53,21 @@ std::string problem_with(std::string_view from, std::string_view to) {
   return problem_of(text.replace(at, from.size(), to));
 }
 
+TEST(Config, AnUnknownKeyIsNamedWithTheNearest) {
+  EXPECT_THAT(problem_with("memory_mib", "memory_mb"),
+              StartsWith("m.toml:3: key \"memory_mb\": no such key here; is it \"memory_mib\"? "
+                         "known: abi, card, "));
+  EXPECT_THAT(problem_with("iommus", "xyzzy"), HasSubstr("no such key here; known: abi, card, "));
+}
+
+TEST(Config, ANameIsOneLineOfText) {
+  for (const char* name : {"\"\"", "\"a\\nok 2\"", "\"\\u001b[31m\"", "\"\\u007f\""})
+    EXPECT_THAT(problem_with("\"small\"", name),
+                StartsWith("m.toml:1: key \"name\": must be a text without control characters"))
+        << name;
+  EXPECT_EQ(problem_with("\"small\"", "\"of two words, é\""), "it was accepted");
+}
+
 TEST(Config, EveryBuiltinMachineParsesAndIsMade) {
   EXPECT_GE(builtin_machines().size(), 2U);
   for (const std::string_view name : builtin_machines()) {

@@ -98,7 +98,8 @@ TEST(Summary, CountsCallsStatesAndRefusals) {
   EXPECT_EQ(summary.calls_made.at(static_cast<std::size_t>(object::Lane::kVmm)), 3U);
   EXPECT_EQ(summary.states.at(static_cast<std::size_t>(object::Lane::kFirmware)), 4U);
   EXPECT_EQ(summary.refusals.at("VFIO_DEVICE_RESET = EBUSY"), 1U);
-  EXPECT_NE(summary_text(summary).find("refused ×1: VFIO_DEVICE_RESET = EBUSY"), std::string::npos);
+  EXPECT_NE(summary_text(summary, 80).find("refused ×1: VFIO_DEVICE_RESET = EBUSY"),
+            std::string::npos);
 }
 
 TEST(Summary, TheNormalCourseIsNoRefusal) {
@@ -108,7 +109,9 @@ TEST(Summary, TheNormalCourseIsNoRefusal) {
   event.refused = true;
   const Summary summary = summarize({event});
   EXPECT_TRUE(summary.refusals.empty());
-  EXPECT_NE(summary_text(summary).find("in the normal course ×1: KVM_RUN = EFAULT"),
+  EXPECT_NE(summary_text(summary, 80).find("in the normal course ×1: KVM_RUN = EFAULT"),
+            std::string::npos);
+  EXPECT_NE(summary_text(summary, 30).find("in the normal course ×1:\n    KVM_RUN = EFAULT\n"),
             std::string::npos);
 }
 
