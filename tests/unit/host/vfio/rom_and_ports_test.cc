@@ -129,6 +129,18 @@ TEST_F(RomAndPortsTest, PortsReachTheMemoryOfBar0) {
   EXPECT_EQ(read<std::uint32_t>(0x1238), 0x1122'f00dU);
   write<std::uint64_t>(kPorts + 0x10, 0x8877'6655'4433'2211);  // two accesses
   EXPECT_EQ(read<std::uint64_t>(kPorts + 0x10), 0x8877'6655'4433'2211U);
+  write<std::uint32_t>(kPorts, 0);  // its name is read alone
+  EXPECT_EQ(read<std::uint32_t>(kPorts), 0x314f'4950U);
+}
+
+TEST_F(RomAndPortsTest, AResetForgetsWhatThePortsHold) {
+  open();
+  write<std::uint32_t>(kPorts + 4, 0x1238);
+  write<std::uint32_t>(kPorts + 0x10, 0xcafe'f00d);
+  std::uint64_t none = 0;
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, none).has_value());
+  EXPECT_EQ(read<std::uint32_t>(kPorts + 4), 0U);
+  EXPECT_EQ(read<std::uint32_t>(kPorts + 0x10), 0U);
 }
 
 /// No card of the machine's has ports and TDIs: the TSM's own call says that it is bound.
