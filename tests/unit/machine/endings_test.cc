@@ -167,6 +167,32 @@ TEST(Ending, APasidsTableIsNothingThatTheProgramLeft) {
   EXPECT_EQ(machine->census(), at_boot);
 }
 
+/// The PASID capability's control register, as sysfs shows it.
+std::uint16_t pasid_control(Vmm& vmm) {
+  constexpr std::uint16_t kFirst = 0x100, kPasid = 0x1b;
+  const int config = *vmm.open("/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/config");
+  std::uint16_t control = 0;
+  for (std::uint32_t at = kFirst, header = 0; at != 0; at = header >> 20U) {
+    if (!vmm.pread(config, at, writable_bytes_of(header))) break;
+    if ((header & 0xffffU) != kPasid) continue;
+    (void)vmm.pread(config, at + 6, writable_bytes_of(control));
+    break;
+  }
+  EXPECT_TRUE(vmm.close(config).has_value());
+  return control;
+}
+
+// pci_restore_pasid_state(): what the host has enabled is enabled over a reset.
+TEST(Reset, LeavesPasidsEnabled) {
+  const auto machine = make_machine(kDefaultMachine, "pasid_bits = 0", "pasid_bits = 20");
+  Vmm vmm(*machine);
+  attach_pasids(vmm);
+  ASSERT_FALSE(testing::Test::HasFatalFailure());
+  EXPECT_EQ(pasid_control(vmm) & 1, 1);
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0}).has_value());
+  EXPECT_EQ(pasid_control(vmm) & 1, 1);
+}
+
 // vm_ref = "vfio": the vIOMMU borrows the VM, and the idevice's end still comes
 // before the VM's.
 TEST(Ending, OfTheVmThatOnlyVfioHoldsComesAfterTheUnbind) {

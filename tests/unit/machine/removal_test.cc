@@ -104,6 +104,25 @@ TEST(Removal, OfABoundFunctionAsksItsVmmAndWaitsForTheLastClose) {
   EXPECT_EQ(error_of(shell.cat(card("vendor"))), Errno::kNoEnt);
 }
 
+// That it is bound is told before that somebody has its device_lock().
+TEST(Removal, OfABoundFunctionKeepsItsBusFromReset) {
+  const auto machine = make_machine(kDefaultMachine, "vfs = 2", "vfs = 0");
+  Vmm vmm(*machine);
+  ASSERT_TRUE(test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  RequestEvent request(vmm);
+  Writer unbind(*machine, "0000:01:00.0", std::string(kUnbind));
+  ASSERT_TRUE(request.comes());
+  struct {
+    std::uint32_t argsz, flags, count;
+  } reset{sizeof(reset), 0, 0};
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, reset)), Errno::kAgain);
+  ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, reset)), Errno::kBusy);
+  vmm.exit();
+  EXPECT_TRUE(unbind.join().has_value());
+}
+
 TEST(Removal, UnbindOfTheDriverWaitsLikewiseAndTheFunctionStays) {
   const auto machine = make_machine();
   Vmm vmm(*machine);
