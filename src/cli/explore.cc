@@ -178,6 +178,7 @@ class Show final : private explore::ExplorationListener {
 
   void say_totals() {
     totals_.failures = arguments_.options.failures;
+    totals_.shard = arguments_.shard;
     never_succeeded_ = totals_.never_succeeded_text(arguments_.demands.strict);
     if (!arguments_.tap) print("{}", never_succeeded_);
     print("{}{}\n", arguments_.tap ? "# " : "", totals_.text());

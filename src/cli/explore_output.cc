@@ -166,14 +166,17 @@ std::string Totals::never_succeeded_text(bool strict) const {
 std::string Totals::text() const {
   const std::size_t told = warnings + of_many.never_succeeded().size();
   return fmt::format(
-      "{} scenarios: {} exhausted, {} bounded,{} {} failed; {} schedules, {:.1f} M points{}{}",
+      "{} scenarios: {} exhausted, {} bounded,{} {} failed; {} schedules, {:.1f} M points{}{}{}",
       exhausted + bounded + broken + failed, exhausted, bounded,
       broken == 0 ? "" : fmt::format(" {} broken as expected,", broken), failed, schedules,
       static_cast<double>(points) / 1e6,
       failures ? fmt::format("; at most {} failure{} a schedule, by --failures", *failures,
                              *failures == 1 ? "" : "s")
                : "",
-      told == 0 ? "" : fmt::format("; {} warning{}", told, told == 1 ? "" : "s"));
+      told == 0 ? "" : fmt::format("; {} warning{}", told, told == 1 ? "" : "s"),
+      shard ? fmt::format("; shard {}/{} only, `teeio explore merge` proves the whole",
+                          shard->index, shard->count)
+            : "");
 }
 
 ProgressLine::ProgressLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}

@@ -46,6 +46,7 @@ struct Totals {
   std::uint64_t exhausted = 0, bounded = 0, broken = 0, failed = 0, schedules = 0, points = 0;
   std::uint64_t warnings = 0;
   std::optional<std::uint32_t> failures;  ///< --failures: scenarios may say more
+  std::optional<explore::Shard> shard;    ///< of which all this is; none: of the whole
   void add(const explore::ScenarioResult& result, const explore::Judgement& judgement);
   [[nodiscard]] std::string text() const;
   /// A line each for the calls of many scenarios that never succeeded in any; may be empty.

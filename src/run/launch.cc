@@ -126,6 +126,7 @@ Launched launch(const std::vector<std::string>& command, const ProcessState& pro
   const rlimit files = raise_file_limit();
   const pid_t pid = ::fork();
   if (pid == 0 && options.dies_with_us) (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (pid == 0 && options.own_session) (void)::setsid();
   if (pid == 0) become(arguments.data(), program, theirs.get(), process, files);
   theirs.reset();
   if (pid < 0) return {-1, Fd(), "no process can be made"};

@@ -23,10 +23,12 @@ struct Launched {
 /// no such program, 126 when it cannot be executed.
 /// The program gets the signal state that `process` found.
 /// `limits_processes`: new processes of the program are asked for. `dies_with_us`: SIGKILL for
-/// it when the calling thread ends. `host_kvm`: its /dev/kvm is the host's own.
+/// it when the calling thread ends. `own_session`: what it sends to its process group (`kill 0`)
+/// does not come to ours, and it has no terminal. `host_kvm`: its /dev/kvm is the host's own.
 struct LaunchOptions {
   bool limits_processes = false;
   bool dies_with_us = false;
+  bool own_session = false;
   bool host_kvm = false;
 };
 [[nodiscard]] Launched launch(const std::vector<std::string>& command, const ProcessState& process,

@@ -103,9 +103,11 @@ void end_descendants() {
   constexpr int kPauseMs = 1, kMost = 30'000;  // none can be told to end without a descriptor
   for (int pauses = 0; pauses < kMost;) {
     kill_children();
-    const pid_t ended = ::waitpid(-1, nullptr, __WALL | WNOHANG);
+    pid_t ended = 0;
+    do {  // all of them: kill_children() reads all of /proc, which is long while many are left
+      ended = ::waitpid(-1, nullptr, __WALL | WNOHANG);
+    } while (ended > 0);
     if (ended < 0 && errno == ECHILD) return;
-    if (ended != 0) continue;
     (void)::poll(nullptr, 0, kPauseMs);
     ++pauses;
   }

@@ -204,6 +204,7 @@ int Supervisor::run() {
   Launched program = launch(options_.command, process,
                             {.limits_processes = options_.limits.processes != 0,
                              .dies_with_us = options_.dies_with_us,
+                             .own_session = options_.own_session,
                              .host_kvm = options_.host_kvm});
   if (!program.problem.empty()) return cannot(program.problem);
   const AllDescriptors descriptors;

@@ -30,6 +30,7 @@ struct Options {
   Injector* injector = nullptr;      ///< may be null
   Limits limits = {};
   bool dies_with_us = false;  ///< the program, when the thread that calls run() ends
+  bool own_session = false;   ///< of the program: its group is not ours, and it has no terminal
 };
 
 /// Runs a program on a machine: `teeio run`.

@@ -33,13 +33,15 @@ int wait_for(pid_t pid, std::uint64_t time_ms) {
 
 std::string ask(const std::string& command, const std::string& spec, int status,
                 const std::string& output, const std::string& directory, std::uint64_t time_ms) {
-  const std::string file = directory.empty() ? "/dev/null" : directory + "/output";
+  // Beside the program's directory: what lies in there is the program's.
+  const std::string file = directory.empty() ? "/dev/null" : directory + ".output";
   std::ofstream(file, std::ios::binary) << output;
   Output words;
   (void)::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
   const pid_t pid = ::fork();
   if (pid == 0) {
-    (void)::setenv("TEEIO_INJECT", spec.c_str(), 1);                    // NOLINT
+    (void)::setsid();                                 // its `kill 0` is not for us
+    (void)::setenv("TEEIO_INJECT", spec.c_str(), 1);  // NOLINT
     (void)::setenv("TEEIO_STATUS", std::to_string(status).c_str(), 1);  // NOLINT
     (void)::setenv("TEEIO_OUTPUT", file.c_str(), 1);                    // NOLINT
     ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
@@ -47,6 +49,7 @@ std::string ask(const std::string& command, const std::string& spec, int status,
   }
   const int ended = pid < 0 ? -1 : wait_for(pid, time_ms);
   run::end_descendants();
+  if (!directory.empty()) (void)::unlink(file.c_str());
   words.end();
   if (ended == 0) return {};
   if (const std::string said = words.last_line(); !said.empty()) return said;

@@ -137,7 +137,8 @@ Outcome run_trial(machine::Machine& machine, const TrialOptions& options, run::I
                    .limits = {.time_ms = options.time_ms,
                               .processes = options.processes,
                               .look = [&disk] { return disk.look(); }},
-                   .dies_with_us = true};
+                   .dies_with_us = true,
+                   .own_session = true};
   injector.keep_stack();
   schedule::set_fault_plan(&injector);
   run::Supervisor supervisor(std::move(how), machine.system_calls());

@@ -166,14 +166,25 @@ class Running {
     std::vector<pollfd> waits;
     waits.reserve(children_.size());
     for (const Child& child : children_) waits.push_back({child.from, POLLIN, 0});
-    const timespec look{.tv_sec = 0, .tv_nsec = 50'000'000};
-    const int ready = ::ppoll(waits.data(), waits.size(), g_signals == 0 ? nullptr : &look,
-                              &signals_.while_waiting());
+    const bool hastens = g_signals != 0;
+    const timespec look{.tv_sec = hastens ? 0 : 1, .tv_nsec = hastens ? 50'000'000 : 0};
+    const int ready = ::ppoll(waits.data(), waits.size(), &look, &signals_.while_waiting());
     signals_.take_pending();
     if (g_signals != 0) hasten();
+    if (ready == 0) let_go_on();
     if (ready <= 0) return;
     for (std::size_t i = waits.size(); i-- > 0;)
       if (waits[i].revents != 0 && !read_lines(children_[i], callbacks_)) end(i);
+  }
+
+  /// A child that was stopped keeps no limit: what a sweep runs may send SIGSTOP to its parent.
+  void let_go_on() const {
+    for (const Child& child : children_) {
+      siginfo_t info{};
+      if (::waitid(P_PID, static_cast<id_t>(child.pid), &info, WSTOPPED | WNOHANG) == 0 &&
+          info.si_pid == child.pid)
+        ::kill(child.pid, SIGCONT);
+    }
   }
 
   /// First all are asked, later they are killed.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::kvm {
@@ -28,15 +29,18 @@ class VcpuCounts {
  public:
   using Values = std::array<std::uint64_t, kVcpuCountNames.size()>;
   void add(VcpuCount what) {
+    turn_.touch(0, schedule::Touch::How::kUpdate);
     const schedule::RawLockGuard lock(lock_);
     ++values_.at(static_cast<std::size_t>(what));
   }
   [[nodiscard]] Values values() {
+    turn_.touch(0, schedule::Touch::How::kRead);
     const schedule::RawLockGuard lock(lock_);
     return values_;
   }
 
  private:
+  const schedule::Turn turn_{"vCPU counts"};
   schedule::RawLock lock_;
   Values values_ TEEIO_GUARDED_BY(lock_){};
 };

@@ -6,6 +6,10 @@
 namespace teeio::kvm {
 namespace {
 
+// Explored, what the present move does to what a lock guards that is no scheduling point.
+void reads(const schedule::Turn& turn) { turn.touch(0, schedule::Touch::How::kRead); }
+void writes(const schedule::Turn& turn) { turn.touch(0, schedule::Touch::How::kWrite); }
+
 Result<object::Ref<mm::EventFd>> eventfd(mm::Caller& caller, std::int32_t fd) {
   TEEIO_ASSIGN(object::Ref<object::File> file, caller.file(fd));
   if (file->kind() != object::FileKind::kForeign)
@@ -17,11 +21,13 @@ Result<object::Ref<mm::EventFd>> eventfd(mm::Caller& caller, std::int32_t fd) {
 
 bool TakenEventFds::take(const mm::EventFd& event) {
   const schedule::RawLockGuard guard(lock_);
+  writes(turn_);
   return taken_.insert(event.identity()).second;
 }
 
 void TakenEventFds::give_back(const mm::EventFd& event) {
   const schedule::RawLockGuard guard(lock_);
+  writes(turn_);
   taken_.erase(event.identity());
 }
 
@@ -35,6 +41,7 @@ Result<void> IrqFds::assign(mm::Caller& caller, const IrqFdRequest& request) {
   Entry entry{.event = {}, .gsi = request.gsi};
   TEEIO_ASSIGN(entry.event, eventfd(caller, request.fd));
   const schedule::RawLockGuard guard(lock_);
+  writes(turn_);
   if (!taken_.take(*entry.event))
     return fail(Errno::kBusy, "the eventfd raises an interrupt already");
   entries_.push_back(std::move(entry));
@@ -48,6 +55,7 @@ Result<void> IrqFds::deassign(mm::Caller& caller, const IrqFdRequest& request) {
   std::vector<Entry> gone;
   {
     const schedule::RawLockGuard guard(lock_);
+    writes(turn_);
     const auto stays = [&](const Entry& entry) {
       return entry.gsi != request.gsi || entry.event->identity() != event->identity();
     };
@@ -65,6 +73,7 @@ void IrqFds::release() {
   std::vector<Entry> gone;
   {
     const schedule::RawLockGuard guard(lock_);
+    writes(turn_);
     gone.swap(entries_);
   }
   shut_down(gone);
@@ -77,6 +86,7 @@ void IrqFds::shut_down(const std::vector<Entry>& gone) {
 void IrqFds::poll() {
   {
     const schedule::RawLockGuard guard(lock_);
+    reads(turn_);
     if (entries_.empty()) return;
   }
   const schedule::Lock alone(polling_);
@@ -87,6 +97,7 @@ void IrqFds::look() {
   std::vector<Entry> entries;
   {
     const schedule::RawLockGuard guard(lock_);
+    reads(turn_);
     entries = entries_;
   }
   for (const Entry& entry : entries) {
@@ -106,6 +117,7 @@ Result<void> IoEventFds::assign(mm::Caller& caller, const IoEventFdRequest& requ
     return fail(Errno::kInval, "a value to match needs a length");
   TEEIO_ASSIGN(object::Ref<mm::EventFd> event, eventfd(caller, request.fd));
   const schedule::RawLockGuard guard(lock_);
+  writes(turn_);
   const auto collides = [&](const Entry& other) {
     const IoEventFdRequest& what = other.what;
     if (what.bus != request.bus || what.address != request.address) return false;
@@ -122,6 +134,7 @@ Result<void> IoEventFds::assign(mm::Caller& caller, const IoEventFdRequest& requ
 Result<void> IoEventFds::deassign(mm::Caller& caller, const IoEventFdRequest& request) {
   TEEIO_ASSIGN(const object::Ref<mm::EventFd> event, eventfd(caller, request.fd));
   const schedule::RawLockGuard guard(lock_);
+  writes(turn_);
   const auto at = std::ranges::find_if(entries_, [&](const Entry& entry) {
     const IoEventFdRequest& what = entry.what;
     return what.bus == request.bus && what.address == request.address &&
@@ -139,6 +152,7 @@ bool IoEventFds::written(IoEventFdRequest::Bus bus, std::uint64_t address, std::
   object::Ref<mm::EventFd> event;
   {
     const schedule::RawLockGuard guard(lock_);
+    reads(turn_);
     const auto at =
         std::ranges::find_if(entries_, [&](const Entry& entry) {  // ioeventfd_in_range()
           const IoEventFdRequest& what = entry.what;

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "host/kvm/x86/interrupts.h"
 #include "host/mm/caller.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -28,6 +29,7 @@ class TakenEventFds {
   void give_back(const mm::EventFd& event);
 
  private:
+  const schedule::Turn turn_{"eventfds with a line"};
   schedule::RawLock lock_;
   std::set<std::uint64_t> taken_ TEEIO_GUARDED_BY(lock_);
 };
@@ -70,6 +72,7 @@ class IrqFds {
   x86::Interrupts& interrupts_;
   TakenEventFds& taken_;
   schedule::Mutex polling_{schedule::Rank::kLeaf};
+  const schedule::Turn turn_{"irqfds"};
   schedule::RawLock lock_;
   std::vector<Entry> entries_ TEEIO_GUARDED_BY(lock_);
 };
@@ -103,6 +106,7 @@ class IoEventFds {
     IoEventFdRequest what;
     object::Ref<mm::EventFd> event;
   };
+  const schedule::Turn turn_{"ioeventfds"};
   schedule::RawLock lock_;
   std::vector<Entry> entries_ TEEIO_GUARDED_BY(lock_);
 };

@@ -33,6 +33,7 @@ void IdeStreams::arrive(hw::PciFunction& function) {
       continue;
     }
     const schedule::RawLockGuard guard(lock_);
+    writes();
     bridges_[bdf.domain].ids.insert(state.id);
     blocks_[bdf].insert(block);
   }
@@ -40,11 +41,13 @@ void IdeStreams::arrive(hw::PciFunction& function) {
 
 void IdeStreams::leave(Bdf bdf) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   blocks_.erase(bdf);
 }
 
 void IdeStreams::set_pool(std::uint16_t domain, unsigned streams) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   bridges_[domain].pool = std::min(streams, kPool);
 }
 
@@ -65,6 +68,7 @@ Result<IdeStream*> IdeStreams::alloc(hw::PciFunction& pf0, hw::PciFunction& root
   const std::vector<hw::BridgeRange> windows = hw::bridge_windows(root_port);
 
   const schedule::RawLockGuard guard(lock_);
+  writes();
   Bridge& bridge = bridges_[bdf.domain];
   const unsigned index = free_index(bridge, above);
   if (index >= bridge.pool) return fail(Errno::kNoMem, "the host bridge has no IDE stream left");
@@ -93,6 +97,7 @@ Result<IdeStream*> IdeStreams::alloc(hw::PciFunction& pf0, hw::PciFunction& root
 
 Result<void> IdeStreams::enter(IdeStream& stream, std::uint8_t id) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (!bridges_[stream.domain].ids.insert(id).second)
     return fail(Errno::kBusy, "the host bridge has a stream with this id");
   stream.id = id;
@@ -103,6 +108,7 @@ Result<void> IdeStreams::enter(IdeStream& stream, std::uint8_t id) {
 
 void IdeStreams::enter_tsm(IdeStream& stream, std::uint32_t tsm) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   TEEIO_CHECK(!stream.name.empty(), "a stream of a TSM is not registered");
   stream.tsm = tsm;
 }
@@ -114,6 +120,7 @@ void IdeStreams::release(IdeStream& stream) {
   if (stream.endpoint.is_set_up) tear_down_stream(stream.endpoint);
 
   const schedule::RawLockGuard guard(lock_);
+  writes();
   Bridge& bridge = bridges_[stream.domain];
   if (!stream.name.empty()) bridge.ids.erase(stream.id);
   bridge.indices.erase(stream.bridge_index);
@@ -125,6 +132,7 @@ void IdeStreams::release(IdeStream& stream) {
 
 std::vector<IdeStreams::Link> IdeStreams::links() const {
   const schedule::RawLockGuard guard(lock_);
+  reads();
   std::vector<Link> links;
   for (const IdeStream& stream : streams_)
     if (!stream.name.empty())
@@ -137,6 +145,7 @@ std::vector<IdeStreams::Link> IdeStreams::links() const {
 
 std::optional<unsigned> IdeStreams::available(std::uint16_t domain) const {
   const schedule::RawLockGuard guard(lock_);
+  reads();
   const auto at = bridges_.find(domain);
   if (at == bridges_.end()) return kPool;
   const Bridge& bridge = at->second;

@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "host/pci_tsm/ide.h"
 #include "hw/pci_function.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::tsm {
@@ -81,6 +82,11 @@ class IdeStreams {
   };
   [[nodiscard]] unsigned free_index(const Bridge& bridge, Bdf port) const;
 
+  /// Explored, what the present move does to what lock_ guards.
+  void reads() const { turn_.touch(0, schedule::Touch::How::kRead); }
+  void writes() const { turn_.touch(0, schedule::Touch::How::kWrite); }
+
+  const schedule::Turn turn_{"IDE streams"};
   mutable schedule::RawLock lock_;
   std::map<std::uint16_t, Bridge> bridges_;  ///< by domain
   std::map<Bdf, std::set<unsigned>> blocks_;

@@ -132,34 +132,65 @@ TEST(Ending, UnbindThenCloseWorksAgainAsASharedDevice) {
   EXPECT_EQ(value, written);
 }
 
+void attach_pasids(Vmm& vmm) {
+  ASSERT_TRUE(vmm.open_device(kPf).has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  abi::iommu_ioas_alloc ioas{};
+  ioas.size = sizeof(ioas);
+  ASSERT_TRUE(vmm.ioctl(vmm.iommufd, IOMMU_IOAS_ALLOC, ioas).has_value());
+  abi::iommu_hwpt_alloc hwpt{};
+  hwpt.size = sizeof(hwpt);
+  hwpt.flags = abi::IOMMU_HWPT_ALLOC_PASID;
+  hwpt.dev_id = vmm.dev_id;
+  hwpt.pt_id = ioas.out_ioas_id;
+  ASSERT_TRUE(vmm.ioctl(vmm.iommufd, IOMMU_HWPT_ALLOC, hwpt).has_value());
+  for (const std::uint32_t pasid : {63U, 64U, 640U}) {  // a table has 64
+    abi::vfio_device_attach_iommufd_pt attach{};
+    attach.argsz = sizeof(attach);
+    attach.flags = VFIO_DEVICE_ATTACH_PASID;
+    attach.pt_id = hwpt.out_hwpt_id;
+    attach.pasid = pasid;
+    ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach).has_value());
+  }
+}
+
 // As on Linux, a PASID's table stays until its function goes: the machine's, not the program's.
 TEST(Ending, APasidsTableIsNothingThatTheProgramLeft) {
   const auto machine = make_machine(kDefaultMachine, "pasid_bits = 0", "pasid_bits = 20");
   const auto at_boot = machine->census();
-  {
+  for (int life = 0; life < 2; ++life) {  // the next has the PASIDs for itself
     Vmm vmm(*machine);
-    ASSERT_TRUE(vmm.open_device(kPf).has_value());
-    ASSERT_TRUE(vmm.bind_iommufd().has_value());
-    abi::iommu_ioas_alloc ioas{};
-    ioas.size = sizeof(ioas);
-    ASSERT_TRUE(vmm.ioctl(vmm.iommufd, IOMMU_IOAS_ALLOC, ioas).has_value());
-    abi::iommu_hwpt_alloc hwpt{};
-    hwpt.size = sizeof(hwpt);
-    hwpt.flags = abi::IOMMU_HWPT_ALLOC_PASID;
-    hwpt.dev_id = vmm.dev_id;
-    hwpt.pt_id = ioas.out_ioas_id;
-    ASSERT_TRUE(vmm.ioctl(vmm.iommufd, IOMMU_HWPT_ALLOC, hwpt).has_value());
-    for (const std::uint32_t pasid : {63U, 64U, 640U}) {  // a table has 64
-      abi::vfio_device_attach_iommufd_pt attach{};
-      attach.argsz = sizeof(attach);
-      attach.flags = VFIO_DEVICE_ATTACH_PASID;
-      attach.pt_id = hwpt.out_hwpt_id;
-      attach.pasid = pasid;
-      ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach).has_value());
-    }
+    attach_pasids(vmm);
+    ASSERT_FALSE(testing::Test::HasFatalFailure());
   }
   machine->shut_down();
   EXPECT_EQ(machine->census(), at_boot);
+}
+
+/// The PASID capability's control register, as sysfs shows it.
+std::uint16_t pasid_control(Vmm& vmm) {
+  constexpr std::uint16_t kFirst = 0x100, kPasid = 0x1b;
+  const int config = *vmm.open("/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/config");
+  std::uint16_t control = 0;
+  for (std::uint32_t at = kFirst, header = 0; at != 0; at = header >> 20U) {
+    if (!vmm.pread(config, at, writable_bytes_of(header))) break;
+    if ((header & 0xffffU) != kPasid) continue;
+    (void)vmm.pread(config, at + 6, writable_bytes_of(control));
+    break;
+  }
+  EXPECT_TRUE(vmm.close(config).has_value());
+  return control;
+}
+
+// pci_restore_pasid_state(): what the host has enabled is enabled over a reset.
+TEST(Reset, LeavesPasidsEnabled) {
+  const auto machine = make_machine(kDefaultMachine, "pasid_bits = 0", "pasid_bits = 20");
+  Vmm vmm(*machine);
+  attach_pasids(vmm);
+  ASSERT_FALSE(testing::Test::HasFatalFailure());
+  EXPECT_EQ(pasid_control(vmm) & 1, 1);
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0}).has_value());
+  EXPECT_EQ(pasid_control(vmm) & 1, 1);
 }
 
 // vm_ref = "vfio": the vIOMMU borrows the VM, and the idevice's end still comes

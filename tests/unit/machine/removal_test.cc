@@ -108,6 +108,25 @@ TEST(Removal, OfABoundFunctionAsksItsVmmAndWaitsForTheLastClose) {
   EXPECT_EQ(error_of(shell.cat(card("vendor"))), Errno::kNoEnt);
 }
 
+// That it is bound is told before that somebody has its device_lock().
+TEST(Removal, OfABoundFunctionKeepsItsBusFromReset) {
+  const auto machine = make_machine(kDefaultMachine, "vfs = 2", "vfs = 0");
+  Vmm vmm(*machine);
+  ASSERT_TRUE(test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  RequestEvent request(vmm);
+  Writer unbind(*machine, "0000:01:00.0", std::string(kUnbind));
+  ASSERT_TRUE(request.comes());
+  struct {
+    std::uint32_t argsz, flags, count;
+  } reset{sizeof(reset), 0, 0};
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, reset)), Errno::kAgain);
+  ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, reset)), Errno::kBusy);
+  vmm.exit();
+  EXPECT_TRUE(unbind.join().has_value());
+}
+
 TEST(Removal, UnbindOfTheDriverWaitsLikewiseAndTheFunctionStays) {
   const auto machine = make_machine();
   Vmm vmm(*machine);
@@ -267,6 +286,30 @@ TEST(Removal, VfsAreSwitchedOffWhenNoProgramHasOneOpen) {
   vmm.exit();
   EXPECT_TRUE(off.join().has_value());
   EXPECT_EQ(*Program(*machine, 5).cat(card("sriov_numvfs")), "0\n");
+}
+
+// vfio_device_group_open(): one that fails leaves the group's container as it was.
+TEST(Removal, AGroupsDeviceThatCannotBeOpenedMeanwhileUsesNoContainer) {
+  const auto machine = make_machine();
+  Vmm vf(*machine);
+  vfio::test::GroupVmm pf(*machine, 2);
+  ASSERT_TRUE(vf.echo("Y\n", "/sys/module/vfio_pci/parameters/enable_sriov").has_value());
+  ASSERT_TRUE(vf.open_device("/dev/vfio/devices/vfio2").has_value());
+  ASSERT_TRUE(vf.bind_iommufd().has_value());
+  RequestEvent request(vf);
+  Writer off(*machine, "0\n", card("sriov_numvfs"));
+  ASSERT_TRUE(request.comes());
+  ASSERT_TRUE(pf.open_group(vfio::test::kPfGroup).has_value());
+  EXPECT_EQ(error_of(pf.get_device(pf.group, "0000:01:00.0")), Errno::kAgain);
+  EXPECT_TRUE(pf.ioctl(pf.group, VFIO_GROUP_UNSET_CONTAINER, std::uint64_t{0}).has_value());
+  ASSERT_TRUE(pf.close(pf.group).has_value());
+  vf.exit();
+  EXPECT_TRUE(off.join().has_value());
+  pf.group = *pf.open(vfio::test::kPfGroup);  // and its next one, an iommufd, uses none
+  ASSERT_TRUE(pf.set_container(pf.group, *pf.open("/dev/iommu")).has_value());
+  const auto device = pf.get_device(pf.group, "0000:01:00.0");
+  ASSERT_TRUE(device.has_value());
+  EXPECT_TRUE(pf.close(*device).has_value());
 }
 
 // A program that binds the PF while its VFs are waited for keeps them: they are those that there

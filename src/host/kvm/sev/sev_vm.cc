@@ -45,6 +45,7 @@ Result<void> SevVm::init2(std::uint64_t vmsa_features, std::uint32_t flags,
 // The nested table.
 
 std::optional<SevVm::Nested> SevVm::nested(Gpa page) {
+  nested_turn_.touch(frame_of(page), schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(nested_lock_);
   const auto found = nested_.find(frame_of(page));
   return found == nested_.end() ? std::nullopt : std::optional(found->second);
@@ -81,6 +82,7 @@ Result<void> SevVm::map_private(Gpa gpa, Hpa page, PageKind kind) {
     const bool own = entry.assigned && entry.asid == asid() && entry.gpa == gpa;
     if (!own) TEEIO_TRY(host_.psp().make_private(page, gpa, asid(), false));
   }
+  nested_turn_.touch(frame_of(gpa), schedule::Touch::How::kWrite);
   const schedule::RawLockGuard guard(nested_lock_);
   nested_.insert_or_assign(frame_of(gpa), Nested{.page = page, .kind = kind});
   return {};
@@ -89,6 +91,7 @@ Result<void> SevVm::map_private(Gpa gpa, Hpa page, PageKind kind) {
 Result<void> SevVm::remove_private(Gpa gpa, PageKind kind) {
   const auto mapping = nested(gpa);
   {
+    nested_turn_.touch(frame_of(gpa), schedule::Touch::How::kWrite);
     const schedule::RawLockGuard guard(nested_lock_);
     nested_.erase(frame_of(gpa));
   }

@@ -16,6 +16,7 @@
 #include "host/kvm/vm.h"
 #include "host/kvm/vm_ops.h"
 #include "schedule/atomic.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -168,6 +169,7 @@ class SevVm final : public VmOps {
   Hpa request_page_{0}, response_page_{0};  ///< of guest requests (snp_guest_req_init())
   schedule::Mutex request_lock_{schedule::Rank::kTsmDriver};  ///< sev->guest_req_mutex
   /// Also read by the guest's instructions, without mmu_lock.
+  const schedule::Turn nested_turn_{"nested table"};  ///< a part a page
   schedule::RawLock nested_lock_;
   std::map<std::uint64_t, Nested> nested_ TEEIO_GUARDED_BY(nested_lock_);  ///< by guest frame
   schedule::Mutex vcpus_lock_{schedule::Rank::kLeaf};

@@ -88,6 +88,7 @@ hw::FlatStart initial_state(std::uint64_t rcx) {
 }  // namespace
 
 std::vector<Hpa> TdxVm::vcpu_handles() {
+  handles_turn_.touch(0, schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(handles_lock_);
   std::vector<Hpa> all;
   for (const auto& [id, tdvpr] : vcpu_handles_) all.push_back(tdvpr);
@@ -99,6 +100,7 @@ Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
   if (state_.load() != State::kInitialized)
     return fail(Errno::kInval, "a vCPU is initialised between INIT_VM and FINALIZE_VM");
   {
+    handles_turn_.touch(0, schedule::Touch::How::kRead);
     const schedule::RawLockGuard guard(handles_lock_);
     if (vcpu_handles_.contains(vcpu.id())) return fail(Errno::kInval, "the vCPU is initialised");
   }
@@ -118,6 +120,7 @@ Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
       !r.ok())
     return std::unexpected(refused(r, "TDH.VP.INIT failed"));
   {
+    handles_turn_.touch(0, schedule::Touch::How::kWrite);
     const schedule::RawLockGuard guard(handles_lock_);
     vcpu_handles_.emplace(vcpu.id(), tdvpr);
   }

@@ -15,6 +15,7 @@
 #include "host/kvm/vm.h"
 #include "host/kvm/vm_ops.h"
 #include "schedule/condition.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -110,6 +111,7 @@ class TdxVm final : public VmOps {
   std::uint64_t hw_error_ = 0;
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
   schedule::Atomic<State> state_{State::kUninitialized};
+  const schedule::Turn handles_turn_{"vCPU handles"};
   schedule::RawLock handles_lock_;
   std::map<std::uint32_t, Hpa> vcpu_handles_
       TEEIO_GUARDED_BY(handles_lock_);  ///< TDVPRs that exist, by vCPU

@@ -35,6 +35,7 @@ Interrupts::~Interrupts() {
 
 Result<void> Interrupts::create_kernel() {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (mode_ != IrqchipMode::kNone) return fail(Errno::kExist, "the VM has an irqchip already");
   routes_ = default_routes();
   mode_ = IrqchipMode::kKernel;
@@ -43,6 +44,7 @@ Result<void> Interrupts::create_kernel() {
 
 Result<void> Interrupts::create_split(std::uint64_t pins) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (pins > kMaxIrqRoutes) return fail(Errno::kInval, "too many I/O APIC pins");
   if (mode_ != IrqchipMode::kNone) return fail(Errno::kExist, "the VM has an irqchip already");
   mode_ = IrqchipMode::kSplit;
@@ -51,21 +53,25 @@ Result<void> Interrupts::create_split(std::uint64_t pins) {
 
 IrqchipMode Interrupts::mode() {
   const schedule::RawLockGuard guard(lock_);
+  reads();
   return mode_;
 }
 
 void Interrupts::set_wide_ids() {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   wide_ids_ = true;
 }
 
 void Interrupts::disable_broadcast_quirk() {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   broadcast_quirk_ = false;
 }
 
 Result<void> Interrupts::create_pit() {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (pit_) return fail(Errno::kExist, "the VM has a PIT already");
   if (mode_ != IrqchipMode::kKernel) return fail(Errno::kNoEnt, "a PIT needs the in-kernel PIC");
   pit_.emplace();
@@ -74,12 +80,14 @@ Result<void> Interrupts::create_pit() {
 
 Result<PitState> Interrupts::pit() {
   const schedule::RawLockGuard guard(lock_);
+  reads();
   if (!pit_) return fail(Errno::kNxio, "the VM has no PIT");
   return pit_->state();
 }
 
 Result<void> Interrupts::set_pit(const PitState& state) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (!pit_) return fail(Errno::kNxio, "the VM has no PIT");
   pit_->set_state(state);
   return {};
@@ -87,18 +95,21 @@ Result<void> Interrupts::set_pit(const PitState& state) {
 
 Result<void> Interrupts::control_pit_reinjection() {
   const schedule::RawLockGuard guard(lock_);
+  reads();
   if (!pit_) return fail(Errno::kNxio, "the VM has no PIT");
   return {};
 }
 
 Result<PicState> Interrupts::pic(unsigned chip) {
   const schedule::RawLockGuard guard(lock_);
+  reads();
   if (mode_ != IrqchipMode::kKernel) return no_chip();
   return pic_.state(chip);
 }
 
 Result<void> Interrupts::set_pic(unsigned chip, const PicState& state) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (mode_ != IrqchipMode::kKernel) return no_chip();
   pic_.set_state(chip, state);
   return {};
@@ -106,12 +117,14 @@ Result<void> Interrupts::set_pic(unsigned chip, const PicState& state) {
 
 Result<IoapicState> Interrupts::ioapic() {
   const schedule::RawLockGuard guard(lock_);
+  reads();
   if (mode_ != IrqchipMode::kKernel) return no_chip();
   return ioapic_.state();
 }
 
 Result<void> Interrupts::set_ioapic(const IoapicState& state) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (mode_ != IrqchipMode::kKernel) return no_chip();
   ioapic_.set_state(state, *this);
   return {};
@@ -141,6 +154,7 @@ Result<void> Interrupts::check_routes(std::span<const Route> routes) const {
 
 Result<void> Interrupts::set_routes(std::vector<Route> routes) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (mode_ == IrqchipMode::kNone) return fail(Errno::kInval, "routes need an irqchip");
   TEEIO_TRY(check_routes(routes));
   routes_ = std::move(routes);
@@ -160,6 +174,7 @@ int Interrupts::raise(const Route& route, bool level) {
 
 Result<std::int32_t> Interrupts::set_line(std::uint32_t gsi, bool level, IrqSource source) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (mode_ == IrqchipMode::kNone) return no_chip();
   source_ = source;
   std::int32_t result = -1;
@@ -186,6 +201,7 @@ int Interrupts::deliver_msi(const Msi& message) {
 
 Result<std::int32_t> Interrupts::send_msi(const Msi& message) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   if (mode_ == IrqchipMode::kNone) return fail(Errno::kInval, "an MSI needs an irqchip");
   if (wide_ids_ && (message.address_hi & 0xffU) != 0)
     return fail(Errno::kInval, "the MSI's upper address is no destination");
@@ -205,11 +221,13 @@ int Interrupts::deliver(const LapicIrq& irq) {
 
 void Interrupts::attach(Lapic& lapic) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   lapics_.push_back(&lapic);
 }
 
 void Interrupts::detach(Lapic& lapic) {
   const schedule::RawLockGuard guard(lock_);
+  writes();
   std::erase(lapics_, &lapic);
 }
 

@@ -9,6 +9,7 @@
 #include "host/kvm/x86/irqchip.h"
 #include "host/kvm/x86/lapic.h"
 #include "host/kvm/x86/pit.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::kvm::x86 {
@@ -87,6 +88,7 @@ class Interrupts final : private LapicBus {
   template <class Use>
   auto with_lapic(Lapic& lapic, Use use) {
     const schedule::RawLockGuard guard(lock_);
+    writes();
     return use(lapic, wide_ids_);
   }
 
@@ -97,6 +99,11 @@ class Interrupts final : private LapicBus {
   int deliver_msi(const Msi& message) TEEIO_REQUIRES(lock_);
   Result<void> check_routes(std::span<const Route> routes) const TEEIO_REQUIRES(lock_);
 
+  /// Explored, what the present move does to what lock_ guards: moves that only read commute.
+  void reads() const { turn_.touch(0, schedule::Touch::How::kRead); }
+  void writes() const { turn_.touch(0, schedule::Touch::How::kWrite); }
+
+  const schedule::Turn turn_{"irqchip"};
   schedule::RawLock lock_;
   IrqchipMode mode_ TEEIO_GUARDED_BY(lock_) = IrqchipMode::kNone;
   bool wide_ids_ TEEIO_GUARDED_BY(lock_) = false;

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "host/kvm/x86/interrupts.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::kvm::x86 {
@@ -79,7 +80,12 @@ class VmState {
   [[nodiscard]] std::uint64_t bus_cycle_ns();
 
  private:
+  /// As Interrupts' own.
+  void reads() const { turn_.touch(0, schedule::Touch::How::kRead); }
+  void writes() const { turn_.touch(0, schedule::Touch::How::kWrite); }
+
   Interrupts interrupts_;
+  const schedule::Turn turn_{"VM state"};
   schedule::RawLock lock_;
   std::uint64_t mmu_pages_ TEEIO_GUARDED_BY(lock_) = 0;
   std::uint32_t boot_cpu_ TEEIO_GUARDED_BY(lock_) = 0;

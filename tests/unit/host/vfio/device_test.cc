@@ -353,6 +353,20 @@ TEST_F(MsixOfDevice, AVectorTakenBackStaysSilentAfterAReset) {
   EXPECT_EQ(interrupts_of_an_error(), 0U);
 }
 
+// Its message is another vector's by then.
+TEST_F(MsixOfDevice, AVectorTakenBackDoesNotSpeakForAnotherOneAfterAReset) {
+  connect_vector();
+  IrqSet none{sizeof(none), VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 1, 1,
+              {-1, -1}};
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, none).has_value());
+  const int fd = *vmm.install(object::Ref<object::File>(eventfd));
+  IrqSet other{sizeof(other), VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 0, 1,
+               {fd, -1}};
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, other).has_value());
+  reset();
+  EXPECT_EQ(interrupts_of_an_error(), 0U);
+}
+
 TEST_F(MsixOfDevice, IsConnectedWhileMemoryIsOff) {
   ASSERT_TRUE(write<std::uint16_t>(kConfig + 4, 0).has_value());
   connect_vector();

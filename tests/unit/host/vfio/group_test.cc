@@ -141,6 +141,9 @@ TEST_F(GroupTest, DeviceIsGivenSeveralTimesAndTheFirstOneIsMapped) {
   EXPECT_EQ(used(), "yes");
   ASSERT_TRUE(vmm.close(*second).has_value());
   EXPECT_EQ(used(), "no");
+  const auto again = vmm.get_device(vmm.group, kVfName);
+  ASSERT_TRUE(again.has_value());
+  EXPECT_TRUE(vmm.mmap(*again, bar2, kPageSize).has_value()) << "the first one of its next life";
 }
 
 // --- Who excludes whom ---

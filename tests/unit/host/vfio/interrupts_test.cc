@@ -347,6 +347,7 @@ TEST_F(InterruptTest, IntxIsSwitchedOffAndOn) {
   const Event event = make_event(), other = make_event();
   EXPECT_EQ(errno_of(kNone | kTrigger, kIntx, 0, 1), Errno::kInval);
   EXPECT_EQ(errno_of(kNone | kUnmask, kIntx, 0, 1), Errno::kInval);
+  EXPECT_EQ(errno_of(kNone | kMask, kIntx, 0, 1), Errno::kInval);
   EXPECT_EQ(errno_of(kFds | kTrigger, kIntx, 0, 0), Errno::kInval);
   ASSERT_TRUE(works(kFds | kTrigger, kIntx, 0, 1, {event.fd}));
   ASSERT_TRUE(works(kNone | kTrigger, kIntx, 0, 1));

@@ -134,6 +134,9 @@ TEST_F(LowPowerTest, EndsWithTheLastClose) {
   ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio0").has_value());
   ASSERT_TRUE(vmm.bind_iommufd().has_value());
   EXPECT_TRUE(feature(kSet | kEntry).has_value());
+  EXPECT_EQ(power_state(), "D3hot\n") << "its next user's sleep is a sleep";
+  EXPECT_TRUE(feature(kSet | kExit).has_value());
+  EXPECT_EQ(power_state(), "D0\n");
 }
 
 // pm_runtime_resume_and_get() of each call counts, whether low power was entered before or after.

@@ -129,6 +129,18 @@ TEST_F(RomAndPortsTest, PortsReachTheMemoryOfBar0) {
   EXPECT_EQ(read<std::uint32_t>(0x1238), 0x1122'f00dU);
   write<std::uint64_t>(kPorts + 0x10, 0x8877'6655'4433'2211);  // two accesses
   EXPECT_EQ(read<std::uint64_t>(kPorts + 0x10), 0x8877'6655'4433'2211U);
+  write<std::uint32_t>(kPorts, 0);  // its name is read alone
+  EXPECT_EQ(read<std::uint32_t>(kPorts), 0x314f'4950U);
+}
+
+TEST_F(RomAndPortsTest, AResetForgetsWhatThePortsHold) {
+  open();
+  write<std::uint32_t>(kPorts + 4, 0x1238);
+  write<std::uint32_t>(kPorts + 0x10, 0xcafe'f00d);
+  std::uint64_t none = 0;
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, none).has_value());
+  EXPECT_EQ(read<std::uint32_t>(kPorts + 4), 0U);
+  EXPECT_EQ(read<std::uint32_t>(kPorts + 0x10), 0U);
 }
 
 /// No card of the machine's has ports and TDIs: the TSM's own call says that it is bound.
@@ -174,7 +186,8 @@ TEST_F(RomAndPortsTest, SysfsReadsTheRomAfterOneWasWritten) {
   Bytes all(4096);
   EXPECT_EQ(vmm.pread(fd, 0, all).value_or(0), 1024U) << "its images";
   EXPECT_EQ(all.at(0), std::byte{0x55});
-  EXPECT_EQ(vmm.pread(fd, 1024, all).value_or(1), 0U);
+  for (const std::uint64_t end : {1024U, 1028U})
+    EXPECT_EQ(vmm.pread(fd, end, all).value_or(1), 0U) << end;
   ASSERT_TRUE(vmm.echo("0\n", kPlainDir + "rom").has_value());
   EXPECT_EQ(error_of(vmm.pread(fd, 0, writable_bytes_of(word))), Errno::kInval);
 }
