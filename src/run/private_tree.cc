@@ -81,8 +81,9 @@ bool VirtualPrefixes::contain(std::string_view path) const {
     return path.size() > kPciRoot.size() && path[kPciRoot.size()] >= '0' &&
            path[kPciRoot.size()] <= '9';
   // Of nodes below /dev, by their numbers: those of VFIO are its own majors'.
-  for (const std::string_view numbers : {"10:196", "10:256"})
-    if (is_below(path, std::string("/sys/dev/char/").append(numbers))) return true;
+  for (const std::string_view numbers : {"10:196", "10:232", "10:256"})
+    if (is_below(path, std::string("/sys/dev/char/").append(numbers)))
+      return numbers != "10:232" || kvm_ == Kvm::kEmulated;
   for (const std::string_view major : {"/sys/dev/char/251:", "/sys/dev/char/252:"})
     if (path.starts_with(major)) return true;
   for (const std::string_view name : {"iommu", "vfio", "kvm"})

@@ -40,6 +40,9 @@ void add_char_device(NodeList& list, const CharDevice& device) {
 }
 
 void add_misc_devices(NodeList& list, Host& host) {
+  // Those that hold what the host has too.
+  for (const char* folder : {"/sys/class/misc", "/sys/devices/virtual/misc", "/sys/dev/char"})
+    list.directory(folder);
   const auto add = [&list](std::string_view name, std::uint32_t minor, std::string node,
                            std::uint32_t mode) {
     add_char_device(list, {.directory = fmt::format("/sys/devices/virtual/misc/{}", name),

@@ -65,15 +65,10 @@ TEST(Tree, EveryNodeLiesInAFolderThatIsThere) {
   test::FakeTsm driver(host.port);
   host.tsm().register_tsm(driver);
   System system(host);
-  const std::set<std::string> hosts = {"/dev",
-                                       "/proc/bus",
-                                       "/sys/bus",
-                                       "/sys/class",
-                                       "/sys/devices",
-                                       "/sys/devices/faux",
-                                       "/sys/devices/virtual",
-                                       "/sys/kernel",
-                                       "/sys"};
+  const std::set<std::string> hosts = {
+      "/dev",        "/proc/bus",    "/sys/bus",          "/sys/class",
+      "/sys/dev",    "/sys/devices", "/sys/devices/faux", "/sys/devices/virtual",
+      "/sys/kernel", "/sys"};
   for (const Node& node : system.tree().nodes()) {
     const std::string folder = node.path.substr(0, node.path.rfind('/'));
     if (hosts.contains(folder)) continue;
