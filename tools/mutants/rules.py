@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from cxx import Source
 
-# What only tells the trace, or checks our own mistakes, is no behaviour of the host.
+# What only tells the trace or the explorer, or checks our own mistakes, is no behaviour of the host.
 TELLS = re.compile(r"\btrace(?:_|\(\))?\.|^(?:\w+\.)?call(?:\.|->)|\bfact\(|^emit|^tell|_CHECK\("
-                   r"|assert_held\(|\.refuse\(|^\(void\)\w+;|unreachable\(\)|schedule::consult|\bseeded\(")
+                   r"|assert_held\(|\.refuse\(|^\(void\)\w+;|unreachable\(\)|schedule::consult|\bseeded\("
+                   r"|\btouch\w*\([^;]*How::k|^(?:reads|writes)\((?:turn_)?\);$")
 KINDS = (
     ("drop-notify", re.compile(r"notify_|\bwake")),
     ("drop-get", re.compile(r"\b(?:add_ref|add_user|get|hold|pin|increment|share|emplace|push_back"
