@@ -200,16 +200,16 @@ TEST(Removal, AResetThatIsRefusedHasUnboundTheFunction) {
       make_machine(kDefaultMachine, "while_bound = \"block\"", "while_bound = \"auto-unbind\"");
   Vmm vmm(*machine);
   ASSERT_TRUE(test::connect(vmm).has_value());
-  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  ASSERT_TRUE(vmm.prepare(kVf0).has_value());
   ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
   RequestEvent request(vmm);
-  Writer removal(*machine, "1\n", card("remove"));
+  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
   ASSERT_TRUE(request.comes());
-  ASSERT_NE(machine->census()["bound TSM of 0000:01:00.0"], "");
+  EXPECT_NE(machine->census()["bound TSM of 0000:01:00.1"], "");
   EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0})), Errno::kAgain);
-  EXPECT_EQ(machine->census()["bound TSM of 0000:01:00.0"], "");
+  EXPECT_EQ(machine->census()["bound TSM of 0000:01:00.1"], "");
   vmm.exit();
-  EXPECT_TRUE(removal.join().has_value());
+  EXPECT_TRUE(unbind.join().has_value());
 }
 
 /// How often the device was reset.
