@@ -68,8 +68,8 @@ class Fiber {
   Entry entry_ = nullptr;
   void* argument_ = nullptr;
   Exceptions exceptions_;
-  void* fake_stack_ = nullptr;                   // ASan
-  [[maybe_unused]] void* tsan_fiber_ = nullptr;  // TSan
+  void* fake_stack_ = nullptr;                      // ASan
+  [[maybe_unused]] void* tsan_fiber_ = nullptr;     // TSan
   [[maybe_unused]] detail::Unwatching unwatching_;  // TSan, while another fiber runs
 };
 
