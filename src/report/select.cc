@@ -223,8 +223,15 @@ std::vector<bool> mark_life(const std::deque<Event>& events,
       spoken.insert(event.parent);
   }
   bool started = false;
+  std::set<Bdf> bound_before;
   for (std::size_t i = 0; i < events.size(); ++i) {
     if (events[i].name == "connect") connects.insert(events[i].seq);
+    if (events[i].fact == Fact::kBound && events[i].function)
+      bound_before.insert(*events[i].function);
+    // VFIO resets what it opens: of a device that will be bound, but was not yet, it ends nothing.
+    if (events[i].fact == Fact::kDeviceReset && events[i].function &&
+        bound.contains(*events[i].function) && !bound_before.contains(*events[i].function))
+      life[i] = pinned.contains(events[i].seq);
     started = started || events[i].fact == Fact::kGuestStart;
     if (started && events[i].name == "RSI_VDEV_GET_INFO") life[i] = pinned.contains(events[i].seq);
     if (events[i].name == "GET_MEASUREMENTS" && connects.contains(events[i].parent))

@@ -36,6 +36,7 @@ class TreeOfMachine : public testing::TestWithParam<std::string_view> {
                                                  "/proc/bus",
                                                  "/sys/bus",
                                                  "/sys/class",
+                                                 "/sys/dev",
                                                  "/sys/devices",
                                                  "/sys/devices/faux",
                                                  "/sys/devices/platform",

@@ -104,6 +104,15 @@ std::vector<std::string> life_of(const SmallRun& run) {
   return rows;
 }
 
+// vfio_pci_core_enable() resets what is opened; the reset of a close is another matter.
+TEST(LifeChart, AResetBeforeTheBindEndsNothing) {
+  SmallRun run;
+  run.trace.fact(Lane::kDevice, Fact::kDeviceReset, "RESET", {.function = SmallRun::kVf});
+  run.trace.fact(Lane::kHostTsm, Fact::kBound, "bound", {.function = SmallRun::kVf, .vm = 1});
+  run.trace.fact(Lane::kDevice, Fact::kDeviceReset, "RESET", {.function = SmallRun::kVf});
+  EXPECT_THAT(life_of(run), testing::ElementsAre("== bind", "bound", "== close", "RESET"));
+}
+
 // A realm's calls: those that come to nothing yet, and what the program only passes on.
 TEST(LifeChart, OfARealmHasNoRowsThatSayNothing) {
   SmallRun run;
