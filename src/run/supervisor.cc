@@ -186,6 +186,9 @@ int Supervisor::run() {
     log.warn(why);
     return kCannotRun;
   };
+  constexpr std::string_view kFewAddresses =
+      "too little address space is left beside the machine's memory (ulimit -v)";
+  if (!has_addresses()) return cannot(kFewAddresses);
   const std::string tmpfs = find_tmpfs();
   if (tmpfs.empty())
     return cannot(
@@ -198,8 +201,7 @@ int Supervisor::run() {
   (*tree)->sync();
   if (!has_descriptors((*files)->inotify_fd()))
     return cannot("too few file descriptors are free (ulimit -n)");
-  if (!has_addresses())
-    return cannot("too little address space is left beside the machine's memory (ulimit -v)");
+  if (!has_addresses()) return cannot(kFewAddresses);
 
   Launched program = launch(options_.command, process,
                             {.limits_processes = options_.limits.processes != 0,
