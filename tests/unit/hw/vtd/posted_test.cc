@@ -10,6 +10,7 @@
 #include "hw/vtd/vtd_iommu.h"
 #include "iommu_tables.h"
 #include "schedule/monitor.h"
+#include "schedule/races.h"
 #include "schedule/task.h"
 #include "unit/schedule/explored.h"
 
@@ -128,11 +129,13 @@ TEST(PostedWrites, ArriveOnceWhenACompletionPushesThemAfterASection) {
       const schedule::Section section(function.lock);
       (void)function.write(1);
       (void)function.write(2);
+      const schedule::Unwatched observer;
       sent = true;
     });
     bool sent_before = false;
     {
       const schedule::Section section(mailbox);
+      const schedule::Unwatched observer;
       sent_before = sent;
       met = met || (sent && function.bytes() == 0);
     }
