@@ -4,8 +4,8 @@
 #include "host/sysfs/pci_identity.h"
 #include "host/vfio/awake.h"
 #include "host/vfio/mapped_rom.h"
+#include "host/vfio/saved_config.h"
 #include "hw/capabilities.h"
-#include "hw/pasid_capability.h"
 #include "machine/parts.h"
 #include "object/waits_for_closes.h"
 
@@ -174,9 +174,9 @@ Result<void> Machine::Impl::reset(Bdf bdf) {
   }
   if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
   if (device != nullptr) return device->reset(vfio::Device::ResetBy::kHost);
-  const bool pasids = hw::pasid_enabled(*function);
+  const vfio::SavedConfig saved(*function);  // pci_dev_save_and_disable()
   function->reset(hw::ResetKind::kFunctionLevel);
-  if (pasids) hw::enable_pasid(*function);
+  saved.restore(*function);
   return {};
 }
 

@@ -41,26 +41,33 @@ void Monitor::enter(Touch::How whole) {
   push_held(this, rank_);
   Controller* const c = controller();
   if (c == nullptr) return native_.lock();
-  {
-    const Unwatched unwatched;
-    if (!c->in_section())
-      c->point({OpKind::kSection, detail::number_of(*c, number_, rank_name(rank_))}, nullptr,
-               nullptr);
-    c->begin_section();
-    c->touched({element_of(identity_, kWhole), whole});
-  }
+  const Unwatched unwatched;
+  if (!c->in_section())
+    c->point({OpKind::kSection, detail::number_of(*c, number_, rank_name(rank_))}, nullptr,
+             nullptr);
+  c->begin_section();
+  c->touched({element_of(identity_, kWhole), whole});
+}
+
+void Monitor::lock() {
+  enter(Touch::How::kWrite);
   ordered_after(this);
 }
 
-void Monitor::lock() { enter(Touch::How::kWrite); }
-
-void Monitor::lock_by_parts() { enter(Touch::How::kRead); }
+void Monitor::lock_by_parts() {
+  enter(Touch::How::kRead);
+  ordered_after(this);
+}
 
 void Monitor::unlock() {
+  if (controller() != nullptr) ordered_before(this);
+  leave();
+}
+
+void Monitor::leave() {
   pop_held(this);
   Controller* const c = controller();
   if (c == nullptr) return native_.unlock();
-  ordered_before(this);
   c->end_section();
 }
 
@@ -93,11 +100,11 @@ Instant::Instant(Monitor* monitor) : monitor_(nullptr) {
   const Controller* const c = controller();
   if (c == nullptr || c->in_section() || monitor == nullptr) return;
   monitor_ = monitor;
-  monitor_->lock_by_parts();
+  monitor_->enter(Touch::How::kRead);
 }
 
 Instant::~Instant() {
-  if (monitor_ != nullptr) monitor_->unlock();
+  if (monitor_ != nullptr) monitor_->leave();
 }
 
 void after_section(void (*act)(void*), void* on) {

@@ -46,7 +46,10 @@ class TEEIO_CAPABILITY("mutex") Monitor {
   void touch(std::uint64_t part, Touch::How how) const;
 
  private:
+  friend class Instant;
+  /// A section's beginning and end without the order that ThreadSanitizer is told of.
   void enter(Touch::How whole) TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+  void leave() TEEIO_NO_THREAD_SAFETY_ANALYSIS;
 
   std::mutex native_;
   const Rank rank_;
@@ -111,7 +114,8 @@ class TEEIO_SCOPED_CAPABILITY Section {
 };
 
 /// What the hardware does at once, without a lock, to what a monitor guards: an instruction
-/// of the host's. Explored a section by parts, unless the caller is in one; natively nothing.
+/// of the host's. Explored a section by parts, unless the caller is in one; natively nothing, so
+/// that it orders no plain data (races.h): what it reaches needs a lock of its own.
 class Instant {
  public:
   explicit Instant(Monitor* monitor) TEEIO_NO_THREAD_SAFETY_ANALYSIS;  ///< null: nothing

@@ -151,7 +151,7 @@ void Rmm::rec_exit(Hpa at, Hpa run, const hw::CpuExit& why) {
   RecExitRecord record{.reason = RecExit::kSync};
   record.esr = syndrome(why, level_of(rec, why.gpa), rec.emulatable);
   record.hpfar = fault_page(why.gpa);
-  if (raw(why.gpa) >= Rtt::kProtected) record.far = offset_in_page(why.gpa);
+  if (rec.emulatable) record.far = offset_in_page(why.gpa);
   if (rec.emulatable && why.write) record.gprs[0] = why.data;
   (void)memory_.write(run + RecExitRecord::kOffset, record.encode());
 }

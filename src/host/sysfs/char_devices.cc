@@ -4,17 +4,59 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 
 #include "host/sysfs/numbers.h"
 #include "host/sysfs/text.h"
 
 namespace teeio::sysfs {
+namespace {
 
+bool is_uuid(std::string_view text) {
+  constexpr std::size_t kLength = 36;
+  constexpr std::string_view kDigits = "0123456789abcdefABCDEF";
+  const auto fits = [&](std::size_t at) {
+    const bool is_dash = at == 8 || at == 13 || at == 18 || at == 23;
+    return is_dash ? text[at] == '-' : kDigits.contains(text[at]);
+  };
+  return text.size() == kLength && std::ranges::all_of(std::views::iota(0U, kLength), fits);
+}
+
+bool is_word(std::string_view text) {
+  const auto fits = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  };
+  return !text.empty() && std::ranges::all_of(text, fits);
+}
+
+/// kobject_action_args(): a UUID, and a KEY=VALUE behind each further blank.
+bool are_arguments(std::string_view text) {
+  std::size_t blank = text.find(' ');
+  if (!is_uuid(text.substr(0, blank))) return false;
+  while (blank != std::string_view::npos) {
+    text.remove_prefix(blank + 1);
+    blank = text.find(' ');
+    const std::string_view pair = text.substr(0, blank);
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string_view::npos || !is_word(pair.substr(0, equals)) ||
+        !is_word(pair.substr(equals + 1)))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+/// kobject_synth_uevent().
 Result<void> store_uevent(std::string_view text) {
   constexpr std::array<std::string_view, 8> kActions = {"add",    "remove",  "change", "move",
                                                         "online", "offline", "bind",   "unbind"};
-  if (std::ranges::find(kActions, trimmed(text)) == kActions.end())
+  text = trimmed(text);
+  const std::size_t blank = text.find(' ');
+  if (std::ranges::find(kActions, text.substr(0, blank)) == kActions.end())
     return fail(Errno::kInval, "uevent takes the name of an action");
+  if (blank != std::string_view::npos && !are_arguments(text.substr(blank + 1)))
+    return fail(Errno::kInval, "behind the action uevent takes a UUID, and KEY=VALUE");
   return {};  // nobody listens on this machine's netlink
 }
 

@@ -28,7 +28,8 @@ void add_char_device(NodeList& list, const CharDevice& device);
 /// Source: Linux drivers/iommu/iommufd/main.c, drivers/vfio/container.c, virt/kvm/kvm_main.c.
 void add_misc_devices(NodeList& list, Host& host);
 
-/// A write to a device's `uevent`. Errors: EINVAL not the name of an action.
+/// A write to a device's `uevent`: an action, maybe with a UUID, as `udevadm trigger --settle`
+/// writes it, and KEY=VALUE. Errors: EINVAL. Source: Linux lib/kobject_uevent.c.
 Result<void> store_uevent(std::string_view text);
 /// The `uevent` of a bus, driver or module, which is written only. Source: Linux
 /// drivers/base/bus.c, bus_uevent_store(), uevent_store(); kernel/params.c, store_uevent().

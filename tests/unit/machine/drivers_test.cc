@@ -121,6 +121,17 @@ TEST_F(NativeMachine, TheNumberThatThereIsProbesNobody) {
   EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "vfio-pci");
 }
 
+// pci_reset_function(): pci_dev_save_and_disable(), pci_dev_restore().
+TEST_F(NativeMachine, AResetKeepsTheCommandRegister) {
+  constexpr std::uint16_t kMemoryAndMaster = 6;
+  const int config = *vmm.open(device("config"), 2);  // O_RDWR
+  ASSERT_TRUE(vmm.pwrite(config, 4, bytes_of(kMemoryAndMaster)).has_value());
+  ASSERT_TRUE(vmm.echo("1\n", device("reset")).has_value());
+  std::uint16_t command = 0;
+  ASSERT_TRUE(vmm.pread(config, 4, writable_bytes_of(command)).has_value());
+  EXPECT_EQ(command, kMemoryAndMaster);
+}
+
 TEST_F(NativeMachine, PfGoesToVfioPciAndBackAsDriverctlDoes) {
   ASSERT_TRUE(vmm.echo("vfio-pci", device("driver_override")).has_value());
   ASSERT_TRUE(vmm.echo("0000:01:00.0\n", drivers("native/unbind")).has_value());

@@ -11,6 +11,7 @@
 #include "schedule/condition.h"
 #include "schedule/monitor.h"
 #include "schedule/mutex.h"
+#include "schedule/raw_lock.h"
 #include "schedule/task.h"
 #include "unit/schedule/explored.h"
 
@@ -108,6 +109,34 @@ TEST_F(ExploredRaces, SectionsOfAMonitorOrder) {
     };
     together(add, add);
   });
+}
+
+// Natively it is nothing: what it reaches has a lock of its own, or is in a race.
+TEST_F(ExploredRaces, AnInstantOrdersNothing) {
+  const auto run = [](bool locked) {
+    int plain = 0;
+    schedule::Monitor monitor(Rank::kLeaf);
+    schedule::RawLock lock;
+    const auto add = [&] {
+      if (!locked) {
+        ++plain;
+        return;
+      }
+      const schedule::RawLockGuard guard(lock);
+      ++plain;
+    };
+    together(
+        [&] {
+          const schedule::Instant instant(&monitor);
+          add();
+        },
+        [&] {
+          const schedule::Section section(monitor);
+          add();
+        });
+  };
+  expect(true, [run] { run(false); });
+  expect(false, [run] { run(true); });
 }
 
 TEST_F(ExploredRaces, AFlagHandsOver) {

@@ -155,10 +155,12 @@ TEST_F(RecRun, AnAbortSaysTheLevelAndOnlyOutsideOfTheProtectedHalfTheAccess) {
   EXPECT_EQ(leave(why), kData | 7U);
   why.gpa = kRam + (2ULL << 20U);
   EXPECT_EQ(leave(why), kData | 6U);
-  why.gpa = Gpa{Rtt::kProtected};
+  why.gpa = Gpa{Rtt::kProtected + 0x18};
   EXPECT_EQ(leave(why), kData | 5U | kIl);
+  EXPECT_EQ(left().far, 0U);
   why.reason = hw::CpuExit::Reason::kMmio;
   EXPECT_EQ(leave(why), kData | 5U | 1U << 24U | 3U << 22U | 1U << 15U | 1U << 6U);
+  EXPECT_EQ(left().far, 0x18U);
   why = {.reason = hw::CpuExit::Reason::kFault, .gpa = kFresh, .access = hw::GuestAccess::kFetch};
   EXPECT_EQ(leave(why), kFetch | 7U);
 }

@@ -33,6 +33,20 @@ TEST_F(Classes, MiscDevicesAreFoundByNameAndByNumber) {
   EXPECT_EQ(store(system, "/sys/devices/virtual/misc/vfio/uevent", "1\n"), "EINVAL");
 }
 
+// kobject_synth_uevent(), kobject_action_args(): as `udevadm trigger --settle` writes it.
+TEST_F(Classes, AnActionMayHaveAUuidAndArguments) {
+  const std::string path = "/sys/devices/virtual/misc/vfio/uevent";
+  const std::string uuid = "change fe4d7c9d-b8c6-4a70-9ef1-3d8A58D18eed";
+  for (const char* more : {"", "\n", " A=1", " A=1 b2=C\n"})
+    EXPECT_EQ(store(system, path, uuid + more), "ok") << more;
+  for (const char* more : {" ", "0", " A", " A=", " =1", " A=1 ", " A=1  B=2", " A=1=2", " A=a-b"})
+    EXPECT_EQ(store(system, path, uuid + more), "EINVAL") << more;
+  for (const char* text : {"change ", "change 1", " change", "changed fe4d7c9d",
+                           "change fe4d7c9d.b8c6-4a70-9ef1-3d8a58d18eed",
+                           "change fe4d7c9dab8c6-4a70-9ef1-3d8a58d18eed"})
+    EXPECT_EQ(store(system, path, text), "EINVAL") << text;
+}
+
 // bus_uevent_store(), uevent_store() of drivers/base/bus.c, store_uevent() of kernel/params.c.
 TEST_F(Classes, BusesDriversAndModulesTakeUeventsAndShowNone) {
   for (const char* one : {"/sys/bus/pci", "/sys/bus/pci/drivers/vfio-pci",

@@ -193,6 +193,21 @@ TEST_F(DeviceTest, ResetKeepsConfigAndClearsMemory) {
   EXPECT_EQ(read<std::uint32_t>(0x40), 0U);
 }
 
+// pci_save_pcie_state(): the next user does not find what this one has chosen.
+TEST_F(DeviceTest, TheLastCloseWritesTheExpressControlsBack) {
+  open();
+  const std::uint16_t express = capability(0x10);
+  for (const std::uint64_t control : {kConfig + express + 0x8, kConfig + express + 0x28}) {
+    const auto before = read<std::uint16_t>(control);
+    const auto chosen = static_cast<std::uint16_t>(before ^ 0x5U);
+    ASSERT_TRUE(write(control, chosen).has_value());
+    EXPECT_EQ(read<std::uint16_t>(control), chosen);
+    ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+    open();
+    EXPECT_EQ(read<std::uint16_t>(control), before);
+  }
+}
+
 TEST_F(DeviceTest, SecondFileOfADeviceIsRefusedUntilTheFirstIsClosed) {
   open();
   Vmm other(*machine, 2);
