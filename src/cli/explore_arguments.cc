@@ -86,6 +86,14 @@ std::string why_wrong_files(const ExploreArguments& out) {
           why_equal_files({{"--resume", out.resume}, {"--json", out.json}, {"--junit", out.junit}});
       !why.empty())
     return why;
+  const std::vector<FileOption> outputs = {{"--save", out.save},
+                                           {"--resume", out.resume},
+                                           {"--json", out.json},
+                                           {"--junit", out.junit},
+                                           {"--coverage", coverage}};
+  std::vector<FileOption> inputs = {{"--machine", out.machine}};
+  for (const std::string& wanted : out.wanted) inputs.push_back({"the scenario", wanted});
+  if (std::string why = why_over_input(inputs, outputs); !why.empty()) return why;
   return leave_standard_output({{"--save", out.save},
                                 {"--json", out.json},
                                 {"--junit", out.junit},

@@ -14,6 +14,11 @@ std::filesystem::path file_of(const std::string& name) {
   return failed || path.empty() ? std::filesystem::path(name) : path;
 }
 
+/// Nothing is lost where two write there. /dev/shm has files like any other folder.
+bool is_device(const std::string& name) {
+  return name == "-" || (name.starts_with("/dev/") && !name.starts_with("/dev/shm/"));
+}
+
 bool g_words_to_stderr = false;  // of the one thread that prints
 
 }  // namespace
@@ -25,7 +30,7 @@ bool same_file(const std::string& a, const std::string& b) {
 std::string why_equal_files(const std::vector<FileOption>& files) {
   for (std::size_t i = 0; i < files.size(); ++i) {
     const std::string& name = files[i].file;
-    if (name.empty() || name == "-" || name.starts_with("/dev/")) continue;
+    if (name.empty() || is_device(name)) continue;
     for (std::size_t other = 0; other < i; ++other)
       if (same_file(files[other].file, name))
         return files[other].option == files[i].option
@@ -33,6 +38,15 @@ std::string why_equal_files(const std::vector<FileOption>& files) {
                    : fmt::format("{} and {} both name {}", files[other].option, files[i].option,
                                  name);
   }
+  return {};
+}
+
+std::string why_over_input(const std::vector<FileOption>& inputs,
+                           const std::vector<FileOption>& outputs) {
+  for (const auto& [option, file] : outputs)
+    for (const FileOption& input : inputs)
+      if (!is_device(file) && same_file(input.file, file))
+        return fmt::format("{} would be written over {}: both are {}", option, input.option, file);
   return {};
 }
 

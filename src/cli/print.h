@@ -23,6 +23,10 @@ struct FileOption {
 /// Devices may be given twice. Empty if nothing is.
 [[nodiscard]] std::string why_equal_files(const std::vector<FileOption>& files);
 
+/// What is wrong where an output is a file that is read. Empty if nothing is.
+[[nodiscard]] std::string why_over_input(const std::vector<FileOption>& inputs,
+                                         const std::vector<FileOption>& outputs);
+
 /// If one of the files is "-", standard output is that file's alone, and what print() has
 /// goes to standard error. Gives what is wrong with two of them (also why_equal_files());
 /// else nothing.

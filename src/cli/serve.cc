@@ -79,6 +79,21 @@ int serve_vfio_user(const ServeArguments& arguments, serve::ServerOptions option
   return captured && drawn ? 0 : 1;
 }
 
+/// A capture is begun before a chain or a key is read. --load-state's file may be --save-state's:
+/// it goes on there.
+std::string why_over_what_is_read(const ServeArguments& arguments, const SlotFiles& files) {
+  const serve::ServerOptions& options = arguments.options;
+  std::vector<FileOption> inputs = files.inputs();
+  inputs.push_back({"--machine", options.machine});
+  std::vector<FileOption> outputs = {{"--pcap", options.pcap},
+                                     {"--keylog", options.key_log},
+                                     {"--control", options.control},
+                                     {"--save-state", options.save_state}};
+  std::string why = why_over_input(inputs, outputs);
+  outputs.pop_back();
+  return why.empty() ? why_over_input({{"--load-state", options.load_state}}, outputs) : why;
+}
+
 int serve_devices(ServeArguments& arguments) {
   if (arguments.list_faults) {
     for (const std::string& fault : serve::all_faults()) print("{}\n", fault);
@@ -109,6 +124,8 @@ int serve_devices(ServeArguments& arguments) {
   for (const std::string& text : arguments.slots)
     if (const auto wrong = files.add_slot(text)) return wrong_use("serve", *wrong);
   if (!arguments.chain.empty()) files.add_shared(arguments.chain, arguments.key);
+  if (const std::string why = why_over_what_is_read(arguments, files); !why.empty())
+    return wrong_use("serve", why);
   const auto filled = files.load(options->spdm);
   if (!filled) return cannot_serve(filled.error());
   if (!arguments.vfio_user.empty()) {

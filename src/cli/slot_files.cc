@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "cli/print.h"
 #include "crypto/chain_problem.h"
 #include "serve/capture.h"
 #include "serve/idle_options.h"
@@ -52,6 +51,15 @@ std::optional<std::string> SlotFiles::add_slot(const std::string& text) {
 
 void SlotFiles::add_shared(const std::string& chain, const std::string& key) {
   files_.push_back({std::nullopt, chain, key});
+}
+
+std::vector<FileOption> SlotFiles::inputs() const {
+  std::vector<FileOption> all;
+  for (const Pair& pair : files_) {
+    all.push_back({pair.slot ? "--slot" : "--chain", pair.chain});
+    all.push_back({pair.slot ? "--slot" : "--key", pair.key});
+  }
+  return all;
 }
 
 std::expected<void, std::string> SlotFiles::load(serve::SpeakerOptions& spdm) {

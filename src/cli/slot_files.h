@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/print.h"
 #include "crypto/identity.h"
 #include "serve/speaker.h"
 
@@ -21,6 +22,8 @@ class SlotFiles {
   [[nodiscard]] std::optional<std::string> add_slot(const std::string& text);
   /// In every slot that is filled otherwise.
   void add_shared(const std::string& chain, const std::string& key);
+  /// The files, by the options that name them; until others are added.
+  [[nodiscard]] std::vector<FileOption> inputs() const;
   /// Reads the files into the slots of `spdm`; warns on stderr of chains that requesters will
   /// refuse. Error, ready to print: a file cannot be read, key and chain do not fit, or no
   /// algorithm that is offered is the key's.

@@ -167,11 +167,12 @@ std::string Sweep::open_files() {
     return {};
   };
   if (arguments_.resume == "-") return "--resume: results are kept in a regular file";
-  if (std::string why = leave_standard_output({{"--resume", arguments_.resume},
-                                               {"--json", arguments_.json},
-                                               {"--junit", arguments_.junit}});
-      !why.empty())
-    return why;
+  const std::vector<FileOption> outputs = {
+      {"--resume", arguments_.resume}, {"--json", arguments_.json}, {"--junit", arguments_.junit}};
+  std::vector<FileOption> inputs = {{"--machine", arguments_.machine}};
+  for (const std::string& file : arguments_.from) inputs.push_back({"--from", file});
+  if (std::string why = why_over_input(inputs, outputs); !why.empty()) return why;
+  if (std::string why = leave_standard_output(outputs); !why.empty()) return why;
   if (std::string why = open(arguments_.json, json_); !why.empty()) return why;
   return open(arguments_.junit, junit_);
 }

@@ -211,10 +211,12 @@ int judge(const ValidateArguments& arguments) {
   if (arguments.target.empty() && !on_bus) return wrong_use("validate", "HOST:PORT is missing");
   auto target = target_of(arguments);
   if (!target) return wrong_use("validate", target.error());
-  if (const std::string why = leave_standard_output({{"--junit", arguments.junit},
-                                                     {"--pcap", arguments.pcap},
-                                                     {"--keylog", arguments.key_log}});
+  const std::vector<FileOption> outputs = {
+      {"--junit", arguments.junit}, {"--pcap", arguments.pcap}, {"--keylog", arguments.key_log}};
+  if (const std::string why = why_over_input({{"--machine", arguments.machine}}, outputs);
       !why.empty())
+    return wrong_use("validate", why);
+  if (const std::string why = leave_standard_output(outputs); !why.empty())
     return wrong_use("validate", why);
   if (!arguments.pcap.empty() && !serve::has_link_type(target->transport))
     return wrong_use("validate", fmt::format("--pcap changes nothing with --transport {}: captures "

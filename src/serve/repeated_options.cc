@@ -51,9 +51,10 @@ bool hides(const Fault& fault, const Fault& other) {
   const bool refuses = fault.kind == Kind::kError || fault.kind == Kind::kEndlessBusy;
   if (refuses && needs_an_answer(other.kind)) return true;
   if (fault.kind == Kind::kError) return other.kind == Kind::kEndlessBusy;
-  // What is not done shows in later answers.
-  const bool does_nothing = other.kind == Kind::kError || other.kind == Kind::kEndlessBusy;
-  return fault.kind == Kind::kDropped && !does_nothing;
+  // What is not done shows in later answers, and so does what should not have been.
+  const bool shows_later = other.kind == Kind::kError || other.kind == Kind::kEndlessBusy ||
+                           other.kind == Kind::kAccepted;
+  return fault.kind == Kind::kDropped && !shows_later;
 }
 
 std::string why_repeated_fault(const std::vector<Fault>& faults) {

@@ -65,6 +65,28 @@ TEST(BuiltInScenario, ResetsAgainstDisconnectHoldInOrdersFromEverywhere) {
   }
 }
 
+// A message that fails takes an authenticated session along. That is told by the calls after it,
+// and breaks no rule.
+TEST(BuiltInScenario, FailuresHoldInAuthenticatedSessions) {
+  const std::set<std::string> wanted = {"failure/bind", "failure/unbind", "failure/requests"};
+  std::size_t explored = 0;
+  for (const MachineScenario& scenario : catalogue()) {
+    if (!wanted.contains(scenario.name)) continue;
+    for (machine::Config design : default_designs()) {
+      if (design.tsm != machine::TsmKind::kCca || !applies(scenario, design)) continue;
+      for (machine::CardConfig& card : design.cards) card.spdm = machine::SpdmChannel::kSession;
+      const ScenarioResult result =
+          run_scenario(make_scenario(scenario, design), {.max_schedules = 400, .seconds = 0});
+      EXPECT_FALSE(result.failure.has_value())
+          << scenario.name << ": " << result.failure->rule << ": " << result.failure->what;
+      EXPECT_TRUE(result.failure || result.verdict == ScenarioResult::Verdict::kExhausted)
+          << scenario.name;
+      ++explored;
+    }
+  }
+  EXPECT_GE(explored, wanted.size());
+}
+
 // The same choices make the same run: what a replay command lives on.
 TEST(BuiltInScenario, DoesTheSameInASecondRunOfOneSchedule) {
   std::set<std::string> themes;

@@ -37,7 +37,7 @@ void fail_bind(const Config& design) {
   };
   if (whole()) return;
   if (stage.is_bound(kPfBdf)) must(stage.unbind(vmm));
-  must(whole());
+  if (const auto second = whole(); !stage.session_is_lost()) must(second);
 }
 
 void fail_unbind(const Config& design) {
@@ -45,7 +45,8 @@ void fail_unbind(const Config& design) {
   Vmm& vmm = stage.with_mmio();
   stage.play();
   (void)stage.unbind(vmm);
-  TEEIO_CHECK(works_as_shared(vmm), "R10: the function was unbound and does not work");
+  TEEIO_CHECK(!stage.lost().empty() || works_as_shared(vmm),
+              "R10: the function was unbound and does not work");
 }
 
 void fail_disconnect(const Config& design) {

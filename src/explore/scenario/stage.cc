@@ -8,6 +8,7 @@
 #include "explore/scenario/coverage.h"
 #include "explore/scenario/opponents.h"
 #include "host/pci_tsm/doe.h"
+#include "machine/tsm_kind.h"
 #include "object/trace.h"
 #include "rules/teardown_order.h"
 #include "schedule/consulted.h"
@@ -42,6 +43,14 @@ class Stage::LifeOfVms final : public object::TraceSink {
       found = "VM " + std::to_string(event.vm) + " was given up: " + std::string(event.name);
     link_lost = link_lost || event.name == "hot reset";
   }
+  /// A monitor that was not called for an answer of the device has lost its place in the session.
+  /// It cannot end that either, and keeps the PDEV.
+  void on_outcome(const object::Event& event) override {
+    if (!monitor_has_session || !event.refused || event.name != "RMI_VDEV_COMMUNICATE") return;
+    session_lost = may_lose = true;
+  }
+  bool monitor_has_session = false;
+  bool session_lost = false;
   bool may_die = false;
   std::string found;
   /// A broken rule ends the schedule where it was broken, unless it may come to that.
@@ -67,6 +76,12 @@ class Stage::LifeOfVms final : public object::TraceSink {
 };
 
 namespace {
+
+bool has_session(const machine::Config& design) {
+  return std::ranges::any_of(design.cards, [](const machine::CardConfig& card) {
+    return card.spdm == machine::SpdmChannel::kSession;
+  });
+}
 
 /// Polling a mailbox takes PCI_DOE_TIMEOUT, one second, at the most, and iommufd waits a
 /// minute for a user who does not let go: then somebody was not told.
@@ -140,6 +155,7 @@ Stage::Stage(const machine::Config& design, Card card)
           [life = life_of_vms_.get()](const rules::Violation& violation) {
             life->on_broken(violation);
           })) {
+  life_of_vms_->monitor_has_session = design.tsm == machine::TsmKind::kCca && has_session(design);
   schedule::set_controller(nullptr);
   // A set-up before this one may have ended in a finding, in the middle of a call.
   schedule::clear_task_locals();
@@ -169,7 +185,8 @@ Stage::~Stage() {
   for (const auto& vmm : vmms_) vmm->exit();
   root_->exit();
   schedule::set_controller(nullptr);
-  if (life_of_vms_->has_next_life)
+  if (session_is_lost()) (void)machine_->disconnect_cards();  // refused: it was not connected
+  if (life_of_vms_->has_next_life && !(session_is_lost() && !lost().empty()))
     live_once_more(*this, life_of_vms_->device.empty() ? kPf : life_of_vms_->device,
                    life_of_vms_->link_lost, life_of_vms_->may_lose);
   schedule::set_controller(controller_);
@@ -207,6 +224,7 @@ void Stage::mount_sysfs() { (void)machine_->system_calls().tree_generation(); }
 void Stage::vm_may_die() { life_of_vms_->may_die = true; }
 void Stage::host_is_hostile() { life_of_vms_->hostile = true; }
 void Stage::may_lose_the_card() { life_of_vms_->may_lose = true; }
+bool Stage::session_is_lost() const { return life_of_vms_->session_lost; }
 const std::string& Stage::lost() const { return life_of_vms_->lost; }
 bool Stage::leaks() const { return life_of_vms_->leaks; }
 void Stage::has_no_next_life() { life_of_vms_->has_next_life = false; }
@@ -336,10 +354,7 @@ Result<void> Stage::make_runnable(Vmm& vmm) { return vendor().make_runnable(vmm)
 void Stage::play(std::initializer_list<Actor> actors) {
   if (set_up_) {
     // Later schedules begin here. What OpenSSL has of a session is on its own heap.
-    if (std::ranges::none_of(design_.cards, [](const machine::CardConfig& card) {
-          return card.spdm == machine::SpdmChannel::kSession;
-        }))
-      schedule::checkpoint();
+    if (!has_session(design_)) schedule::checkpoint();
     g_last_trace = &machine_->trace();
     schedule::set_controller(controller_);
     life_of_vms_->began_ns = schedule::now_ns();

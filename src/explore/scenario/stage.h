@@ -117,6 +117,10 @@ class Stage {
   /// Whether a firmware has kept something (R5), where it may.
   [[nodiscard]] bool leaks() const;
   void card_is_lost();
+  /// Whether a monitor's message to its device failed in an authenticated session: no other one
+  /// works before the card is connected anew, which an RMM may make impossible. What it keeps then
+  /// is no finding, and where it keeps something nothing comes after.
+  [[nodiscard]] bool session_is_lost() const;
 
   /// The state of a function's TDI ("CONFIG_LOCKED"), and whether it is bound.
   [[nodiscard]] std::string tdi_state(std::string_view bdf);

@@ -659,6 +659,9 @@ def wrong_words():
                         (("--capabilities", "+EP_INFO_SIG,+EP_INFO_NO_SIG"), "do not go together: leave out EP_INFO"),
                         (("--pcap", "a", "--keylog", "./a"), "--pcap and --keylog both name ./a"),
                         (("--pcap", "a", "--control", "a"), "--pcap and --control both name a"),
+                        (("--chain", "a", "--key", "b", "--keylog", "./b"), "--keylog would be written over --key"),
+                        (("--slot", "1=a,b", "--pcap", "a"), "--pcap would be written over --slot"),
+                        (("--machine", "amd-sev", "--keylog", "./amd-sev"), "--keylog would be written over --machine"),
                         (("--algorithms", "RSASSA-3072"), "ECDSA-P384"),
                         (("--algorithms", "ROT13"), "there is no algorithm ROT13")):
         done = run("serve", "--listen", "127.0.0.1:0", *words)

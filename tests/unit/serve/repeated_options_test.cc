@@ -48,6 +48,8 @@ TEST(RepeatedOptions, NothingIsSeenOfAnAnswerThatIsDropped) {
   EXPECT_EQ(why_with_faults({"truncated@FINISH", "dropped@HEARTBEAT"}), "");
   EXPECT_EQ(why_with_faults({"dropped@FINISH", "error@FINISH"}), "")
       << "that it was not done shows later";
+  EXPECT_EQ(why_with_faults({"accepted@LOCK_INTERFACE", "dropped@LOCK_INTERFACE"}), "")
+      << "that it was done in the clear shows in the TDI's state";
 }
 
 TEST(RepeatedOptions, WhatIsRefusedHasNothingToSpoil) {
