@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "base/check.h"
 #include "explore/run.h"
 #include "explore/scenario/catalogue.h"
@@ -42,6 +44,36 @@ TEST(Reach, NoBindBeginsBeforeAnAccessEnds) {
       {.strategy = explore::StrategyKind::kBounded, .max_schedules = 20'000, .shrink = false});
   EXPECT_FALSE(result.failure.has_value());
   EXPECT_GT(result.schedules, 3U);
+}
+
+/// Of a function that vfio-pci has not: pci_reset_function() holds device_lock().
+void two_resets(const machine::Config& design) {
+  machine::Config config = design;
+  config.cards.front().driver = machine::CardConfig::Driver::kNone;
+  explore::Stage stage(config, explore::Stage::Card::kAsAtBoot);
+  machine::Program& root = stage.root();
+  const std::string function = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/";
+  constexpr std::uint16_t kMemoryAndMaster = 6;
+  const auto registers = root.open(function + "config");
+  TEEIO_CHECK(registers && root.pwrite(*registers, 4, bytes_of(kMemoryAndMaster)).has_value(),
+              "the command register cannot be written");
+  const auto reset = [&] {
+    TEEIO_CHECK(root.echo("1\n", function + "reset").has_value(), "a reset is refused");
+  };
+  stage.play({{"root", reset}, {"admin", reset}});
+  std::uint16_t command = 0;
+  TEEIO_CHECK(root.pread(*registers, 4, writable_bytes_of(command)).has_value() &&
+                  command == kMemoryAndMaster,
+              "of two resets one saves what the other has reset");
+}
+
+TEST(Reach, TwoResetsOfAFunctionComeOneAfterTheOther) {
+  const explore::MachineScenario scenario{
+      .name = "sysfs/two-resets", .description = "", .body = two_resets};
+  const explore::ScenarioResult result = explore::run_scenario(
+      explore::make_scenario(scenario, explore::default_designs()[0]),
+      {.strategy = explore::StrategyKind::kBounded, .max_schedules = 20'000, .shrink = false});
+  EXPECT_FALSE(result.failure.has_value());
 }
 
 }  // namespace
