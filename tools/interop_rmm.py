@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 
-PORTS = (2323, 2324)  # which the program knows
+PORT = 2323  # which the program knows
 TIME_S = 120
 # TF-RMM 9a7f8ef46378 opens no session without HANDSHAKE_IN_THE_CLEAR, and asks IDE_KM of port 1.
 SERVE = ("--capabilities", "+CLEAR_HANDSHAKE", "--ide-port", "1")
@@ -29,9 +29,9 @@ def missing(folder):
         return f"TF_RMM_DIR names no folder with {', '.join(absent or ['rmm.elf'])}"
     with socket.socket() as probe:
         try:
-            probe.bind(("127.0.0.1", PORTS[0]))
+            probe.bind(("127.0.0.1", PORT))
         except OSError:
-            return f"port {PORTS[0]}, which TF-RMM's host connects to, is taken"
+            return f"port {PORT}, which TF-RMM's host connects to, is taken"
     return None
 
 
@@ -49,7 +49,7 @@ def run(teeio, folder, preload):
         here = pathlib.Path(kept)
         place(folder, here)
         files = (f"{kept}/p.pcap", "--keylog", f"{kept}/keys")
-        server = subprocess.Popen([teeio, "serve", "--listen", f"127.0.0.1:{PORTS[0]}", *SERVE,
+        server = subprocess.Popen([teeio, "serve", "--listen", f"127.0.0.1:{PORT}", *SERVE,
                                    "--pcap", *files], stdout=subprocess.PIPE, text=True)
         server.stdout.readline()
         environment = {**os.environ, **({"LD_PRELOAD": os.path.abspath(preload)} if preload else {})}

@@ -165,12 +165,17 @@ Result<void> Machine::Impl::reset(Bdf bdf) {
   if (device_locked(bdf)) alone.emplace(*this, bdf);
   hw::PciFunction* function = nullptr;
   vfio::Device* device = nullptr;
-  {
+  const auto look_up = [&] {
     const schedule::ReadLock lock(bus_lock);
-    if (Slot* entry = slot(bdf); entry != nullptr) {
-      function = entry->function;
-      device = entry->vfio.get();  // lives on when it is detached
-    }
+    const Slot* const entry = slot(bdf);
+    function = entry != nullptr ? entry->function : nullptr;
+    device = entry != nullptr ? entry->vfio.get() : nullptr;  // lives on when it is detached
+  };
+  look_up();
+  // Without a memory_lock: what one has saved, another must not reset and save meanwhile.
+  if (function != nullptr && device == nullptr && !alone) {
+    alone.emplace(*this, bdf);
+    look_up();
   }
   if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
   if (device != nullptr) return device->reset(vfio::Device::ResetBy::kHost);

@@ -1,0 +1,80 @@
+// An access that sysfs asks nobody about, against a bind: R4 must know which side it is on.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/check.h"
+#include "explore/run.h"
+#include "explore/scenario/catalogue.h"
+#include "explore/scenario/designs.h"
+#include "explore/scenario/stage.h"
+#include "host/vfio/device.h"
+#include "schedule/atomic.h"
+
+namespace teeio::vfio::reach_test {
+namespace {
+
+void access_against_bind(const machine::Config& config) {
+  explore::Stage stage(config, explore::Stage::Card::kAsAtBoot);
+  explore::Vmm& vmm = stage.vmm();
+  explore::must(vmm.open_device(explore::kPf));
+  explore::must(vmm.bind_iommufd());
+  Device& device = static_cast<DeviceFile&>(**vmm.file(vmm.vfio)).device();
+  schedule::Atomic<bool> under_way{false}, bound{false};
+  const auto access = [&](bool told) {
+    TEEIO_CHECK(told || !bound.load(), "an access is not told of a bind before it");
+    under_way.store(!told);
+    under_way.store(false);
+  };
+  const auto bind = [&] {
+    device.set_bound(true);
+    TEEIO_CHECK(!under_way.load(), "a bind begins during an access");
+    bound.store(true);
+  };
+  stage.play({{"root", [&] { device.reach(access); }}, {"tsm", bind}});
+  device.set_bound(false);
+}
+
+TEST(Reach, NoBindBeginsBeforeAnAccessEnds) {
+  const explore::MachineScenario scenario{
+      .name = "sysfs/access-against-bind", .description = "", .body = access_against_bind};
+  const explore::ScenarioResult result = explore::run_scenario(
+      explore::make_scenario(scenario, explore::default_designs()[0]),
+      {.strategy = explore::StrategyKind::kBounded, .max_schedules = 20'000, .shrink = false});
+  EXPECT_FALSE(result.failure.has_value());
+  EXPECT_GT(result.schedules, 3U);
+}
+
+/// Of a function that vfio-pci has not: pci_reset_function() holds device_lock().
+void two_resets(const machine::Config& design) {
+  machine::Config config = design;
+  config.cards.front().driver = machine::CardConfig::Driver::kNone;
+  explore::Stage stage(config, explore::Stage::Card::kAsAtBoot);
+  machine::Program& root = stage.root();
+  const std::string function = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/";
+  constexpr std::uint16_t kMemoryAndMaster = 6;
+  const auto registers = root.open(function + "config");
+  TEEIO_CHECK(registers && root.pwrite(*registers, 4, bytes_of(kMemoryAndMaster)).has_value(),
+              "the command register cannot be written");
+  const auto reset = [&] {
+    TEEIO_CHECK(root.echo("1\n", function + "reset").has_value(), "a reset is refused");
+  };
+  stage.play({{"root", reset}, {"admin", reset}});
+  std::uint16_t command = 0;
+  TEEIO_CHECK(root.pread(*registers, 4, writable_bytes_of(command)).has_value() &&
+                  command == kMemoryAndMaster,
+              "of two resets one saves what the other has reset");
+}
+
+TEST(Reach, TwoResetsOfAFunctionComeOneAfterTheOther) {
+  const explore::MachineScenario scenario{
+      .name = "sysfs/two-resets", .description = "", .body = two_resets};
+  const explore::ScenarioResult result = explore::run_scenario(
+      explore::make_scenario(scenario, explore::default_designs()[0]),
+      {.strategy = explore::StrategyKind::kBounded, .max_schedules = 20'000, .shrink = false});
+  EXPECT_FALSE(result.failure.has_value());
+}
+
+}  // namespace
+}  // namespace teeio::vfio::reach_test
