@@ -9,6 +9,7 @@
 #include "firmware/tdx/mmiomt.h"
 #include "firmware/tdx/rows.h"
 #include "firmware/tdx/state.h"
+#include "schedule/races.h"
 #include "unit/firmware/tdx/machine.h"
 #include "wire/doe.h"
 
@@ -20,7 +21,10 @@ struct Story : Machine {
   Story() { module.set_injection({.interruptions = false, .failures = false}); }
   void TestBody() override {}
 
-  std::uint64_t& operator[](Operand which) { return registers[which]; }
+  std::uint64_t& operator[](Operand which) {
+    const schedule::Unwatched made_at_first_use;
+    return registers[which];
+  }
   [[nodiscard]] Hpa page_in(Operand which) { return Hpa{registers[which]}; }
   [[nodiscard]] Gpa gpa() { return Gpa{registers[Operand::kRcx]}; }
 
