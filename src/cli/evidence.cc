@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/hex.h"
 #include "cli/collect_evidence.h"
@@ -146,7 +147,18 @@ Problem why_not_of_guest(const EvidenceArguments& arguments) {
   return {};
 }
 
+/// The evidence itself may become its bundle, which has all of it.
+Problem why_not_save(const EvidenceArguments& arguments) {
+  std::vector<FileOption> inputs = {{"--report", arguments.report},
+                                    {"--vca", arguments.vca},
+                                    {"--policy", arguments.policy.policy}};
+  for (const std::string& file : arguments.policy.roots) inputs.push_back({"--root", file});
+  return why_over_input(inputs, {{"--save", arguments.save}});
+}
+
 int show(const EvidenceArguments& arguments) {
+  if (const Problem why = why_not_save(arguments); !why.empty())
+    return wrong_use("evidence show", why);
   (void)leave_standard_output({{"--save", arguments.save}});
   const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
   if (!nonce) return wrong_use("evidence show", nonce.error());
@@ -200,6 +212,8 @@ std::expected<evidence::Circumstances, Problem> circumstances(const EvidenceArgu
 }
 
 int verify(const EvidenceArguments& arguments) {
+  if (const Problem why = why_not_save(arguments); !why.empty())
+    return wrong_use("evidence verify", why);
   (void)leave_standard_output({{"--save", arguments.save}});
   const auto nonce = nonce_of(arguments);
   if (!nonce) return wrong_use("evidence verify", nonce.error());
