@@ -139,7 +139,11 @@ void Exploration::goes_on(std::size_t index, const std::string& numbers) {
 
 void Exploration::child_ended(std::size_t index, const std::string& how) {
   // Before its result, or behind it: a sanitizer's process ends so that has reported something.
-  if (!ended_[index] || (!how.empty() && !results_[index]->result.failure)) {
+  const auto is_well = [&] {
+    const ScenarioResult& result = results_[index]->result;
+    return !result.failure || result.as_expected;
+  };
+  if (!ended_[index] || (!how.empty() && is_well())) {
     results_[index] = died(scenarios_[index], how);
     ended_[index] = true;
   }
