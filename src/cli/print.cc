@@ -24,7 +24,8 @@ bool g_words_to_stderr = false;  // of the one thread that prints
 }  // namespace
 
 bool same_file(const std::string& a, const std::string& b) {
-  return a == b || (!a.empty() && !b.empty() && file_of(a) == file_of(b));
+  if (a.empty() || b.empty()) return false;  // an option that was not given
+  return a == b || file_of(a) == file_of(b);
 }
 
 std::string why_equal_files(const std::vector<FileOption>& files) {

@@ -42,7 +42,7 @@ TEST(Reach, NoBindBeginsBeforeAnAccessEnds) {
   const explore::ScenarioResult result = explore::run_scenario(
       explore::make_scenario(scenario, explore::default_designs()[0]),
       {.strategy = explore::StrategyKind::kBounded, .max_schedules = 20'000, .shrink = false});
-  EXPECT_FALSE(result.failure.has_value());
+  EXPECT_FALSE(result.failure.has_value()) << result.failure->what;
   EXPECT_GT(result.schedules, 3U);
 }
 
@@ -73,7 +73,7 @@ TEST(Reach, TwoResetsOfAFunctionComeOneAfterTheOther) {
   const explore::ScenarioResult result = explore::run_scenario(
       explore::make_scenario(scenario, explore::default_designs()[0]),
       {.strategy = explore::StrategyKind::kBounded, .max_schedules = 20'000, .shrink = false});
-  EXPECT_FALSE(result.failure.has_value());
+  EXPECT_FALSE(result.failure.has_value()) << result.failure->what;
 }
 
 }  // namespace
