@@ -46,25 +46,27 @@ TEST(Reach, NoBindBeginsBeforeAnAccessEnds) {
   EXPECT_GT(result.schedules, 3U);
 }
 
-/// Of a function that vfio-pci has not: pci_reset_function() holds device_lock().
-void two_resets(const machine::Config& design) {
-  machine::Config config = design;
-  config.cards.front().driver = machine::CardConfig::Driver::kNone;
+/// Of a function that no driver has: pci_reset_function() holds device_lock().
+void two_resets(const machine::Config& config) {
   explore::Stage stage(config, explore::Stage::Card::kAsAtBoot);
   machine::Program& root = stage.root();
+  const auto write = [&root](std::string_view text, const std::string& file) {
+    TEEIO_CHECK(root.echo(std::string(text), file).has_value(), "a write to sysfs is refused");
+  };
   const std::string function = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/";
+  const std::string driver = "/sys/bus/pci/drivers/vfio-pci/";
+  write("0000:01:00.0", driver + "unbind");
   constexpr std::uint16_t kMemoryAndMaster = 6;
-  const auto registers = root.open(function + "config");
+  const auto registers = root.open(function + "config", 2);
   TEEIO_CHECK(registers && root.pwrite(*registers, 4, bytes_of(kMemoryAndMaster)).has_value(),
               "the command register cannot be written");
-  const auto reset = [&] {
-    TEEIO_CHECK(root.echo("1\n", function + "reset").has_value(), "a reset is refused");
-  };
+  const auto reset = [&] { write("1", function + "reset"); };
   stage.play({{"root", reset}, {"admin", reset}});
   std::uint16_t command = 0;
   TEEIO_CHECK(root.pread(*registers, 4, writable_bytes_of(command)).has_value() &&
                   command == kMemoryAndMaster,
               "of two resets one saves what the other has reset");
+  write("0000:01:00.0", driver + "bind");
 }
 
 TEST(Reach, TwoResetsOfAFunctionComeOneAfterTheOther) {
