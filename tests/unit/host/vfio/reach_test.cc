@@ -74,7 +74,7 @@ TEST(Reach, TwoResetsOfAFunctionComeOneAfterTheOther) {
       .name = "sysfs/two-resets", .description = "", .body = two_resets};
   const explore::ScenarioResult result = explore::run_scenario(
       explore::make_scenario(scenario, explore::default_designs()[0]),
-      {.strategy = explore::StrategyKind::kBounded, .max_schedules = 20'000, .shrink = false});
+      {.strategy = explore::StrategyKind::kBounded, .max_schedules = 3'000, .shrink = false});
   EXPECT_FALSE(result.failure.has_value()) << result.failure->what;
 }
 
