@@ -42,6 +42,7 @@ class RequestsInFlight {
  private:
   [[nodiscard]] bool any_before(std::uint64_t epoch);
 
+  // no Turn: the one in in_flight.cc is of all IOMMUs
   schedule::RawLock lock_;
   Request* first_ TEEIO_GUARDED_BY(lock_) = nullptr;
   std::uint64_t epoch_ TEEIO_GUARDED_BY(lock_) = 0;

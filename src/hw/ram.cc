@@ -62,6 +62,7 @@ class Spares {
  private:
   static constexpr std::uint64_t kSize = std::uint64_t{64} << 20U;  ///< of an explored machine
   static constexpr std::size_t kMost = 2;
+  // no Turn: spare memory is all zeros, whosever it was
   schedule::RawLock lock_;
   std::vector<std::byte*> free_;
   pid_t maker_ = 0;  ///< the process that they are of

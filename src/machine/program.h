@@ -97,6 +97,7 @@ class Program {
   Machine& machine_;
   mm::PlainProcess process_;
   std::map<int, mm::PlainMappedFile*> mapped_;
+  // no Turn: which of its pages a call gets nobody can tell
   schedule::RawLock scratch_lock_;
   std::vector<std::uint64_t> scratch_ TEEIO_GUARDED_BY(scratch_lock_);  ///< pages that no call uses
 };

@@ -20,6 +20,7 @@ ssize_t read_memory(pid_t tid, std::uint64_t address, std::span<std::byte> out) 
   const ssize_t done = ::process_vm_readv(tid, &here, 1, &there, 1, 0);
   if (!is_forbidden(done)) return done;
   const Fd memory(::open(proc_path(tid, "mem").c_str(), O_RDONLY | O_CLOEXEC));
+  if (memory.get() < 0) return -1;  // with the errno of the opening
   return ::pread(memory.get(), out.data(), out.size(), static_cast<off_t>(address));
 }
 

@@ -22,6 +22,7 @@
 #include "serve/client_at_server.h"
 #include "serve/control.h"
 #include "serve/served_device.h"
+#include "serve/without_pipe_signal.h"
 
 namespace teeio::serve {
 namespace {
@@ -153,6 +154,7 @@ std::expected<void, std::string> Server::Impl::open_agreements() {
 
 void Server::Impl::save_agreements() {
   if (!state_file) return;
+  const WithoutPipeSignal without;
   const auto written = state_file->write(agreements_of(fleet_));
   if (written) return;
   say(written.error());

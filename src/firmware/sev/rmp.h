@@ -186,6 +186,7 @@ class Rmp {
 
   hw::PhysicalMemory& memory_;
   schedule::Monitor* monitor_ = nullptr;
+  // no Turn: touch() tells the monitor
   mutable schedule::RawLock lock_;
   Slots slots_;
 };

@@ -61,11 +61,13 @@ Vm::Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id)
 Vm::~Vm() = default;
 
 std::shared_ptr<Vm> Vm::memory() {
+  memory_turn_.touch(0, schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(memory_lock_);
   return memory_;
 }
 
 bool Vm::gone() {
+  memory_turn_.touch(0, schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(memory_lock_);
   return memory_ == nullptr;
 }
@@ -73,6 +75,7 @@ bool Vm::gone() {
 void Vm::last_put() {
   destroy();
   std::shared_ptr<Vm> memory;  // goes after the guard, which is in it
+  memory_turn_.touch(0, schedule::Touch::How::kWrite);
   const schedule::RawLockGuard guard(memory_lock_);
   memory.swap(memory_);
 }

@@ -20,6 +20,7 @@
 #include "object/ref.h"
 #include "object/trace.h"
 #include "schedule/atomic.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -173,7 +174,8 @@ class Vm final : public object::Counted {
   std::vector<Vcpu*> vcpu_list_ TEEIO_GUARDED_BY(vcpu_list_lock_);
   std::uint64_t flush_requests_ TEEIO_GUARDED_BY(vcpu_list_lock_) = 0;
 
-  /// No scheduling point: Linux has neither of the two.
+  /// No scheduling point: Linux has neither of the two. Who looks is ordered with the last put.
+  const schedule::Turn memory_turn_{"VM's memory"};
   schedule::RawLock memory_lock_;
   std::shared_ptr<Vm> memory_ TEEIO_GUARDED_BY(memory_lock_);  ///< empty after the last put
 

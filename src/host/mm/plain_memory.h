@@ -75,6 +75,7 @@ class PlainMemory final : public UserMemory {
       TEEIO_REQUIRES(book_);
 
   schedule::Mutex mutex_{schedule::Rank::kMm};
+  // no Turn: a program that unmaps what its own threads use is on its own
   schedule::RawLock book_;
   std::map<std::uint64_t, Mapping> mappings_ TEEIO_GUARDED_BY(book_);
   std::uint64_t next_address_ TEEIO_GUARDED_BY(mutex_) = kFirstAddress;

@@ -54,6 +54,7 @@ class RegisterFile {
   schedule::CacheWord control_;       // read without the lock
   schedule::CacheWord device_table_;  // read without the lock
 
+  // no Turn: AmdIommu takes its own before requests and writes of registers
   mutable schedule::RawLock lock_;
   std::uint64_t features_ TEEIO_GUARDED_BY(lock_) = kInvalidateAllSupported | kHostSixLevels
                                                     | kHostAccessed | kHostDirty;

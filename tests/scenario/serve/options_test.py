@@ -702,6 +702,11 @@ def a_reader_that_leaves():
                 assert exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))[0] == NORMAL
         served.expected = 1
     assert "pipe: Broken pipe; nothing more is written to it" in served.log, served.log
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with Served(TEEIO, "--capabilities", "+CACHE", "--save-state", "pipe") as served:
+        os.close(reader)
+        served.expected = 1
+    assert "pipe cannot be written: Broken pipe" in served.log, served.log
 
 
 def idle_connections_lock_nobody_out():

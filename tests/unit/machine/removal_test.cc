@@ -80,6 +80,15 @@ class RequestEvent {
       (*event_->eventfd())->watch([this] { signalled_.release(); });
 };
 
+/// Asks for the end of the VF's driver, and comes back when `vmm`, which has the VF open, was asked
+/// to close it.
+std::unique_ptr<Writer> begin_unbind(Machine& machine, Vmm& vmm) {
+  RequestEvent request(vmm);
+  auto unbind = std::make_unique<Writer>(machine, "0000:01:00.1", std::string(kUnbind));
+  EXPECT_TRUE(request.comes());
+  return unbind;
+}
+
 bool answers(Vmm& vmm) {
   abi::vfio_device_info info{};
   info.argsz = sizeof(info);
@@ -132,10 +141,8 @@ TEST(Removal, UnbindOfTheDriverWaitsLikewiseAndTheFunctionStays) {
   Vmm vmm(*machine);
   ASSERT_TRUE(vmm.open_device(kVf0).has_value());
   ASSERT_TRUE(vmm.bind_iommufd().has_value());
-  RequestEvent request(vmm);
-  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
-  ASSERT_TRUE(request.comes());
-  EXPECT_FALSE(unbind.done());
+  const auto unbind = begin_unbind(*machine, vmm);
+  EXPECT_FALSE(unbind->done());
   // device_lock() is a function's own: others come and go meanwhile.
   Program shell(*machine, 5);
   EXPECT_TRUE(shell.echo("0000:02:00.0", kUnbind).has_value());
@@ -148,7 +155,7 @@ TEST(Removal, UnbindOfTheDriverWaitsLikewiseAndTheFunctionStays) {
   EXPECT_FALSE(reset.done()) << "pci_dev_lock()";
   ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
   EXPECT_TRUE(reset.join().has_value());
-  EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_TRUE(unbind->join().has_value());
   (void)second.join();
   EXPECT_TRUE(bind.join().has_value());
 }
@@ -160,16 +167,14 @@ TEST(Removal, AnOpenNodeThatIsNotBoundIsWaitedForAndCannotBeBoundMeanwhile) {
   ASSERT_TRUE(vmm.open_device(kVf0).has_value());
   ASSERT_TRUE(other.open_device(kVf0).has_value());
   ASSERT_TRUE(vmm.bind_iommufd().has_value());
-  RequestEvent request(vmm);
-  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
-  ASSERT_TRUE(request.comes());
+  const auto unbind = begin_unbind(*machine, vmm);
   EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0})), Errno::kAgain);
   EXPECT_TRUE(answers(vmm));
   ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
   EXPECT_EQ(error_of(other.bind_iommufd()), Errno::kAgain);
-  EXPECT_FALSE(unbind.done());
+  EXPECT_FALSE(unbind->done());
   other.exit();
-  EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_TRUE(unbind->join().has_value());
 }
 
 // vfio_pci_ioctl_reset(): D0 before pci_try_reset_function() asks for device_lock().
@@ -178,9 +183,7 @@ TEST(Removal, AResetThatIsRefusedHasWokenTheFunction) {
   Vmm vmm(*machine);
   ASSERT_TRUE(vmm.open_device(kVf0).has_value());
   ASSERT_TRUE(vmm.bind_iommufd().has_value());
-  RequestEvent request(vmm);
-  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
-  ASSERT_TRUE(request.comes());
+  const auto unbind = begin_unbind(*machine, vmm);
   hw::PciFunction& function = static_cast<vfio::DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
   const auto power = hw::find_capability(function, hw::kCapabilityPowerManagement);
   const auto control = static_cast<std::uint16_t>(power.value_or(0) + hw::kPowerControl);
@@ -191,7 +194,7 @@ TEST(Removal, AResetThatIsRefusedHasWokenTheFunction) {
   EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0})), Errno::kAgain);
   EXPECT_EQ(function.config_read(control, 2) & 3U, 0U);
   vmm.exit();
-  EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_TRUE(unbind->join().has_value());
 }
 
 // "[RFC PATCH 21/30] vfio/pci: Do TSM Unbind before zapping bars", 2025-05-29: before all else.
@@ -202,14 +205,12 @@ TEST(Removal, AResetThatIsRefusedHasUnboundTheFunction) {
   ASSERT_TRUE(test::connect(vmm).has_value());
   ASSERT_TRUE(vmm.prepare(kVf0).has_value());
   ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
-  RequestEvent request(vmm);
-  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
-  ASSERT_TRUE(request.comes());
+  const auto unbind = begin_unbind(*machine, vmm);
   EXPECT_NE(machine->census()["bound TSM of 0000:01:00.1"], "");
   EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0})), Errno::kAgain);
   EXPECT_EQ(machine->census()["bound TSM of 0000:01:00.1"], "");
   vmm.exit();
-  EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_TRUE(unbind->join().has_value());
 }
 
 /// How often the device was reset.
@@ -236,11 +237,9 @@ TEST(Removal, ALastCloseResetsNothingWhileTheDriverLeaves) {
   Vmm vmm(*machine), next(*machine, 2);
   ASSERT_TRUE(vmm.open_device(kVf0).has_value());
   ASSERT_TRUE(vmm.bind_iommufd().has_value());
-  RequestEvent request(vmm);
-  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
-  ASSERT_TRUE(request.comes());
+  const auto unbind = begin_unbind(*machine, vmm);
   vmm.exit();
-  EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_TRUE(unbind->join().has_value());
   EXPECT_EQ(resets(*machine), 1);
   ASSERT_TRUE(next.echo("0000:01:00.1", kBind).has_value());
   ASSERT_TRUE(next.open_device(kVf0).has_value());
@@ -384,10 +383,8 @@ TEST(Removal, AGroupsDeviceIsWaitedForToo) {
   const auto machine = make_machine();
   vfio::test::GroupVmm vmm(*machine);
   ASSERT_TRUE(vmm.open_in_group().has_value());
-  RequestEvent request(vmm);
-  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
-  ASSERT_TRUE(request.comes());
-  EXPECT_FALSE(unbind.done());
+  const auto unbind = begin_unbind(*machine, vmm);
+  EXPECT_FALSE(unbind->done());
   EXPECT_EQ(error_of(vmm.get_device(vmm.group, vfio::test::kVfName)), Errno::kNoDev);
   // Its list does not have it any more (vfio_device_group_unregister()): nobody reads on.
   EXPECT_EQ(error_of(vmm.get_device(vmm.group, std::string(vfio::test::kVfName) + " nonsense")),
@@ -396,7 +393,7 @@ TEST(Removal, AGroupsDeviceIsWaitedForToo) {
   Program shell(*machine, 5);
   EXPECT_TRUE(shell.cat("/sys/devices/virtual/vfio/3/dev").has_value());
   ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
-  EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_TRUE(unbind->join().has_value());
   EXPECT_EQ(error_of(shell.cat("/sys/devices/virtual/vfio/3/dev")), Errno::kNoEnt);
   abi::vfio_group_status status{.argsz = sizeof(status), .flags = 0};
   EXPECT_EQ(error_of(vmm.ioctl(vmm.group, VFIO_GROUP_GET_STATUS, status)), Errno::kNoDev);

@@ -214,6 +214,15 @@ TEST_F(PcapTest, PcapngKeepsDirectionsEmptyPacketsAndSeveralLinks) {
   EXPECT_EQ(reader->next(), std::nullopt);
 }
 
+/// Two bytes, a second and a microsecond after 1970.
+void expect_packet(PcapReader& reader, PcapDirection direction) {
+  const auto packet = reader.next();
+  ASSERT_TRUE(packet && *packet) << packet.error().why;
+  EXPECT_EQ(hex((*packet)->data), "be ef");
+  EXPECT_EQ((*packet)->time_ns, 1'000'001'000U);
+  EXPECT_EQ((*packet)->direction, direction);
+}
+
 /// As others write it: big-endian, microseconds, unknown blocks, an option before the flags.
 TEST_F(PcapTest, PcapngOfOthersIsRead) {
   const Bytes file = unhex(
@@ -225,11 +234,7 @@ TEST_F(PcapTest, PcapngOfOthersIsRead) {
       "00 00 00 03 00 00 00 14 00 00 00 01 aa 00 00 00 00 00 00 14");
   auto reader = open(file);
   ASSERT_TRUE(reader) << reader.error().why;
-  const auto packet = reader->next();
-  ASSERT_TRUE(packet && *packet) << packet.error().why;
-  EXPECT_EQ(hex((*packet)->data), "be ef");
-  EXPECT_EQ((*packet)->time_ns, 1'000'001'000U);
-  EXPECT_EQ((*packet)->direction, PcapDirection::kOutbound);
+  expect_packet(*reader, PcapDirection::kOutbound);
   const auto simple = reader->next();
   ASSERT_TRUE(simple && *simple) << simple.error().why;
   EXPECT_EQ(hex((*simple)->data), "aa");
@@ -249,11 +254,7 @@ TEST_F(PcapTest, PcapngsOfOldToolsAreRead) {
     const Bytes file = unhex(text);
     auto reader = open(file);
     ASSERT_TRUE(reader) << reader.error().why;
-    const auto packet = reader->next();
-    ASSERT_TRUE(packet && *packet) << packet.error().why;
-    EXPECT_EQ(hex((*packet)->data), "be ef");
-    EXPECT_EQ((*packet)->time_ns, 1'000'001'000U);
-    EXPECT_EQ((*packet)->direction, PcapDirection::kInbound);
+    expect_packet(*reader, PcapDirection::kInbound);
   }
 }
 

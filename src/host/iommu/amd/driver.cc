@@ -226,6 +226,7 @@ iommu::SysfsInfo Driver::sysfs() const {
 
 /// iommu_poll_events(), and amd_iommu_restart_event_logging() after an overflow.
 void Driver::poll_events() {
+  event_turn_.touch(0, schedule::Touch::How::kUpdate);  // each event is counted once, by whomever
   const schedule::RawLockGuard guard(event_lock_);
   std::uint64_t head = hardware_.read_register(kEventHead);
   const std::uint64_t tail = hardware_.read_register(kEventTail);
@@ -239,6 +240,7 @@ void Driver::poll_events() {
 }
 
 std::array<std::uint64_t, 16> Driver::event_counts() const {
+  event_turn_.touch(0, schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(event_lock_);
   return event_counts_;
 }

@@ -14,6 +14,7 @@
 #include "host/iommu/iommu.h"
 #include "hw/amd_iommu/amd_iommu.h"
 #include "hw/physical_memory.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -112,6 +113,7 @@ class Driver final : public iommu::Iommu {
   std::set<std::uint16_t> domain_ids_ TEEIO_GUARDED_BY(mutex_);
 
   /// Of event_counts_: the interrupt comes in the middle of a device's request.
+  const schedule::Turn event_turn_{"events"};
   mutable schedule::RawLock event_lock_;
   std::array<std::uint64_t, 16> event_counts_ TEEIO_GUARDED_BY(event_lock_){};
 };

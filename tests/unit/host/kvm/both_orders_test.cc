@@ -16,11 +16,12 @@
 #include "host/mm/plain_files.h"
 #include "schedule/atomic.h"
 #include "schedule/task.h"
+#include "unit/host/kvm/one_eventfd.h"
 
 namespace teeio::kvm::both_orders_test {
 namespace {
 
-constexpr std::uint32_t kLine = 5;
+constexpr std::uint32_t kLine = test::OneEventFd::kLine;
 
 /// What comes of it, over all orders.
 std::set<int> ends(const std::function<int()>& body) {
@@ -48,22 +49,14 @@ void together(const std::function<void()>& first, const std::function<void()>& s
 
 TEST(BothOrders, OfTwoVmsEitherMayTakeAnEventfd) {
   const auto winners = ends([] {
-    mm::PlainProcess process(1);
-    mm::PlainCaller caller(process);
-    x86::Interrupts one, other;
-    TEEIO_CHECK(one.create_kernel() && other.create_kernel(), "an irqchip is made");
-    TakenEventFds taken;
-    IrqFds first(one, taken), second(other, taken);
-    const auto event = object::make_ref<mm::PlainEventFd>();
+    test::OneEventFd vms;
     // Held so often that no put comes near the last one, which alone would order them.
-    const auto a = object::Ref<object::File>(event), b = a, c = a, d = a;
-    const IrqFdRequest request{.fd = *caller.install(object::Ref<object::File>(event), 0),
-                               .gsi = kLine};
+    const auto a = object::Ref<object::File>(vms.event), b = a, c = a, d = a;
     bool first_has = false, second_has = false;
-    together([&] { first_has = first.assign(caller, request).has_value(); },
-             [&] { second_has = second.assign(caller, request).has_value(); });
+    together([&] { first_has = vms.first.assign(vms.caller, vms.request).has_value(); },
+             [&] { second_has = vms.second.assign(vms.caller, vms.request).has_value(); });
     TEEIO_CHECK(first_has != second_has, "an eventfd has two lines, or none");
-    process.files().close_all();
+    vms.process.files().close_all();
     return first_has ? 1 : 2;
   });
   EXPECT_EQ(winners, (std::set<int>{1, 2}));

@@ -10,13 +10,14 @@
 #include "host/mm/plain_caller.h"
 #include "host/mm/plain_files.h"
 #include "schedule/task.h"
+#include "unit/host/kvm/one_eventfd.h"
 
 namespace teeio::kvm::irqfd_race_test {
 namespace {
 
-constexpr std::uint32_t kLine = 5;
-
-bool requested(x86::Interrupts& interrupts) { return (interrupts.pic(0)->irr >> kLine & 1U) != 0; }
+bool requested(x86::Interrupts& interrupts) {
+  return (interrupts.pic(0)->irr >> test::OneEventFd::kLine & 1U) != 0;
+}
 
 /// `end` takes the eventfd from the first VM.
 void explore_end(void (*end)(IrqFds& first, mm::Caller& caller, const IrqFdRequest& request)) {
@@ -24,15 +25,8 @@ void explore_end(void (*end)(IrqFds& first, mm::Caller& caller, const IrqFdReque
   const auto result = explore::run_schedules(
       strategy,
       [end] {
-        mm::PlainProcess process(1);
-        mm::PlainCaller caller(process);
-        x86::Interrupts before, after;
-        TEEIO_CHECK(before.create_kernel() && after.create_kernel(), "an irqchip is made");
-        TakenEventFds taken;
-        IrqFds first(before, taken), second(after, taken);
-        const auto event = object::make_ref<mm::PlainEventFd>();
-        const IrqFdRequest request{.fd = *caller.install(object::Ref<object::File>(event), 0),
-                                   .gsi = kLine};
+        test::OneEventFd vms;
+        auto& [process, caller, before, after, taken, first, second, event, request] = vms;
         TEEIO_CHECK(first.assign(caller, request).has_value(), "the first VM has the eventfd");
         schedule::Task vcpu = schedule::Task::spawn("vcpu", [&] { first.poll(); });
         schedule::Task vmm = schedule::Task::spawn("vmm", [&] {
