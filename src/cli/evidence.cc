@@ -147,13 +147,17 @@ Problem why_not_of_guest(const EvidenceArguments& arguments) {
   return {};
 }
 
-/// The evidence itself may become its bundle, which has all of it.
-Problem why_not_save(const EvidenceArguments& arguments) {
+/// Beside the evidence itself, which may become its bundle: that has all of it.
+std::vector<FileOption> what_is_read(const EvidenceArguments& arguments) {
   std::vector<FileOption> inputs = {{"--report", arguments.report},
                                     {"--vca", arguments.vca},
                                     {"--policy", arguments.policy.policy}};
   for (const std::string& file : arguments.policy.roots) inputs.push_back({"--root", file});
-  return why_over_input(inputs, {{"--save", arguments.save}});
+  return inputs;
+}
+
+Problem why_not_save(const EvidenceArguments& arguments) {
+  return why_over_input(what_is_read(arguments), {{"--save", arguments.save}});
 }
 
 int show(const EvidenceArguments& arguments) {
@@ -170,16 +174,23 @@ int show(const EvidenceArguments& arguments) {
   if (is_guest_evidence(*file)) {
     if (const Problem why = why_not_of_guest(arguments); !why.empty())
       return wrong_use("evidence show", why);
-    return show_guest_evidence({std::move(*file), arguments.extract, arguments.json});
+    return show_guest_evidence({.file = std::move(*file),
+                                .extract = arguments.extract,
+                                .kept = {{"the evidence", arguments.file}},
+                                .json = arguments.json});
   }
   auto given = gather(arguments, *file, *nonce);
   if (!given) return cannot("show", given.error());
   if (const auto saved = save(arguments, given->bundle); !saved)
     return cannot("show", saved.error(), kUsageError);
   const auto statement = evidence::Statement::of(std::move(given->bundle));
-  if (!arguments.extract.empty())
-    if (const auto done = write_parts(evidence::extract(statement), arguments.extract); !done)
+  if (!arguments.extract.empty()) {
+    std::vector<FileOption> kept = what_is_read(arguments);
+    kept.push_back({"the evidence", arguments.file});
+    kept.push_back({"--save", arguments.save});
+    if (const auto done = write_parts(evidence::extract(statement), arguments.extract, kept); !done)
       return cannot("show", done.error(), kUsageError);
+  }
   const auto document = evidence::as_json(statement);
   print("{}", arguments.json ? document.dump(2) + "\n" : evidence::as_text(document));
   return kTrusted;
@@ -237,8 +248,9 @@ int verify(const EvidenceArguments& arguments) {
     if (!arguments.time.empty() && !has_certificates(*file))
       return wrong_use("evidence verify",
                        "--time is not for a CCA token: it has no certificates and says no time");
-    return verify_guest_evidence({std::move(*file), {}, arguments.json}, arguments.policy, *policy,
-                                 std::move(*now));
+    return verify_guest_evidence(
+        {.file = std::move(*file), .extract = {}, .kept = {}, .json = arguments.json},
+        arguments.policy, *policy, std::move(*now));
   }
   for (const auto& [option, value] : {std::pair("--platform-key", &arguments.policy.platform_keys),
                                       std::pair("--certificates", &arguments.policy.certificates)})

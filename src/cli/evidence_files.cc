@@ -73,11 +73,18 @@ std::expected<void, Problem> make_evidence_folder(const std::string& folder) {
 }
 
 std::expected<void, Problem> write_parts(const std::vector<evidence::Part>& parts,
-                                         const std::string& folder) {
+                                         const std::string& folder,
+                                         const std::vector<FileOption>& kept) {
+  const auto file_of = [&folder](const evidence::Part& part) {
+    return (fs::path(folder) / part.name).string();
+  };
+  for (const evidence::Part& part : parts) {
+    const std::string file = file_of(part);
+    if (std::string why = why_over_input(kept, {{"--extract", file}}); !why.empty())
+      return std::unexpected(std::move(why));
+  }
   for (const evidence::Part& part : parts)
-    if (const auto done = write_evidence_file((fs::path(folder) / part.name).string(), part.bytes);
-        !done)
-      return done;
+    if (const auto done = write_evidence_file(file_of(part), part.bytes); !done) return done;
   return {};
 }
 

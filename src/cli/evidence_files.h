@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/output_files.h"
 #include "evidence/extract.h"
 #include "evidence/policy.h"
 
@@ -17,8 +18,10 @@ using EvidenceProblem = std::string;
                                                                        ByteView bytes);
 /// A folder that is there or is made; those above it are the user's.
 [[nodiscard]] std::expected<void, EvidenceProblem> make_evidence_folder(const std::string& folder);
+/// None is written if one would be over a file of `kept`.
 [[nodiscard]] std::expected<void, EvidenceProblem> write_parts(
-    const std::vector<evidence::Part>& parts, const std::string& folder);
+    const std::vector<evidence::Part>& parts, const std::string& folder,
+    const std::vector<FileOption>& kept);
 
 /// A policy, and what the command line adds to it.
 struct PolicyFiles {

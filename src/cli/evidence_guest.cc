@@ -21,7 +21,8 @@ constexpr int kNothingToJudge = 2;  // as for a device's evidence that cannot be
 template <class Statement>
 int show(const Statement& statement, const GuestEvidence& given) {
   if (!given.extract.empty())
-    if (const auto done = write_parts(evidence::extract(statement), given.extract); !done) {
+    if (const auto done = write_parts(evidence::extract(statement), given.extract, given.kept);
+        !done) {
       complain("teeio evidence show: {}\n", done.error());
       return kUsageError;
     }

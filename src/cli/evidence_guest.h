@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "cli/evidence_files.h"
 #include "evidence/judge.h"
@@ -11,7 +12,8 @@ namespace teeio::cli {
 /// What a guest's evidence is shown and judged with.
 struct GuestEvidence {
   Bytes file;
-  std::string extract;  ///< a folder; empty: none
+  std::string extract;           ///< a folder; empty: none
+  std::vector<FileOption> kept;  ///< nothing is extracted over these
   bool json = false;
 };
 

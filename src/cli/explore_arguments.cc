@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "cli/explore_progress.h"
@@ -91,8 +92,11 @@ std::string why_wrong_files(const ExploreArguments& out) {
                                            {"--json", out.json},
                                            {"--junit", out.junit},
                                            {"--coverage", coverage}};
-  std::vector<FileOption> inputs = {{"--machine", out.machine}};
-  for (const std::string& wanted : out.wanted) inputs.push_back({"the scenario", wanted});
+  const std::string machine = machine_file(out.machine);
+  std::vector<FileOption> inputs = {{"--machine", machine}};
+  for (const std::string& wanted : out.wanted)  // or patterns of names
+    if (std::error_code failed; std::filesystem::exists(wanted, failed))
+      inputs.push_back({"the scenario", wanted});
   if (std::string why = why_over_input(inputs, outputs); !why.empty()) return why;
   return leave_standard_output({{"--save", out.save},
                                 {"--json", out.json},

@@ -7,25 +7,9 @@
 #include <vector>
 
 #include "base/files.h"
+#include "cli/output_files.h"
 
 namespace teeio::cli {
-
-/// An option and the file that it was given; empty: none.
-struct FileOption {
-  std::string_view option;
-  const std::string& file;
-};
-
-/// Whether two names, of files that may not be there yet, lead to one file.
-[[nodiscard]] bool same_file(const std::string& a, const std::string& b);
-
-/// What is wrong where two of the files are the same: the second would write over the first.
-/// Devices may be given twice. Empty if nothing is.
-[[nodiscard]] std::string why_equal_files(const std::vector<FileOption>& files);
-
-/// What is wrong where an output is a file that is read. Empty if nothing is.
-[[nodiscard]] std::string why_over_input(const std::vector<FileOption>& inputs,
-                                         const std::vector<FileOption>& outputs);
 
 /// If one of the files is "-", standard output is that file's alone, and what print() has
 /// goes to standard error. Gives what is wrong with two of them (also why_equal_files());

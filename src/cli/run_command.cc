@@ -79,7 +79,9 @@ std::string why_wrong_files(const RunArguments& arguments) {
   if (!arguments.report.empty() && !arguments.report.ends_with(".json") &&
       !arguments.report.ends_with(".xml"))
     return "--report: '" + arguments.report + "' ends neither in .json nor in .xml";
-  std::vector<FileOption> files = {{"--machine", arguments.machine},
+  const std::string machine = machine_file(arguments.machine);
+  const std::string program = program_file(arguments.supervisor.command.front());
+  std::vector<FileOption> files = {{"--machine", machine},
                                    {"--trace", arguments.pictures.trace},
                                    {"--report", arguments.report},
                                    {"--log-file", arguments.log}};
@@ -88,7 +90,8 @@ std::string why_wrong_files(const RunArguments& arguments) {
     files.push_back({"--output", arguments.call_log});
   for (const std::string& file : arguments.pictures.files) files.push_back({"--chart-file", file});
   for (const std::string& file : arguments.suppressions) files.push_back({"--suppressions", file});
-  return why_equal_files(files);
+  if (std::string why = why_equal_files(files); !why.empty()) return why;
+  return why_over_input({{"the program", program}}, {files.begin() + 1, files.end()});
 }
 
 /// Options about what is said at the end, and what counts as a failure.

@@ -79,16 +79,26 @@ int serve_vfio_user(const ServeArguments& arguments, serve::ServerOptions option
   return captured && drawn ? 0 : 1;
 }
 
+/// --save-state's is the last.
+std::vector<FileOption> outputs_of(const ServeArguments& arguments) {
+  std::vector<FileOption> outputs = {{"--pcap", arguments.options.pcap},
+                                     {"--keylog", arguments.options.key_log},
+                                     {"--control", arguments.options.control},
+                                     {"--trace", arguments.pictures.arguments().trace}};
+  for (const std::string& file : arguments.pictures.arguments().files)
+    outputs.push_back({"--chart-file", file});
+  outputs.push_back({"--save-state", arguments.options.save_state});
+  return outputs;
+}
+
 /// A capture is begun before a chain or a key is read. --load-state's file may be --save-state's:
 /// it goes on there.
 std::string why_over_what_is_read(const ServeArguments& arguments, const SlotFiles& files) {
   const serve::ServerOptions& options = arguments.options;
   std::vector<FileOption> inputs = files.inputs();
-  inputs.push_back({"--machine", options.machine});
-  std::vector<FileOption> outputs = {{"--pcap", options.pcap},
-                                     {"--keylog", options.key_log},
-                                     {"--control", options.control},
-                                     {"--save-state", options.save_state}};
+  const std::string machine = machine_file(options.machine);
+  inputs.push_back({"--machine", machine});
+  std::vector<FileOption> outputs = outputs_of(arguments);
   std::string why = why_over_input(inputs, outputs);
   outputs.pop_back();
   return why.empty() ? why_over_input({{"--load-state", options.load_state}}, outputs) : why;
@@ -105,11 +115,7 @@ int serve_devices(ServeArguments& arguments) {
                                      FileOption{"--save-state", arguments.options.save_state}})
     if (file == "-")
       return wrong_use("serve", fmt::format("{}: standard output says where it listens", option));
-  if (const std::string why = why_equal_files({{"--pcap", arguments.options.pcap},
-                                               {"--keylog", arguments.options.key_log},
-                                               {"--save-state", arguments.options.save_state},
-                                               {"--control", arguments.options.control}});
-      !why.empty())
+  if (const std::string why = why_equal_files(outputs_of(arguments)); !why.empty())
     return wrong_use("serve", why);
   auto options = parse(arguments);
   if (!options) return wrong_use("serve", options.error());

@@ -38,23 +38,10 @@ int cannot_sweep(const std::string& why) {
   return kUsageError;
 }
 
-/// Where execvp(3) finds the program; empty if it does not.
-std::string path_of(const std::string& program) {
-  if (program.find('/') != std::string::npos) return program;
-  const char* const path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
-  std::string_view rest = path == nullptr ? "/bin:/usr/bin" : path;
-  while (!rest.empty()) {
-    const std::string_view directory = rest.substr(0, rest.find(':'));
-    rest.remove_prefix(std::min(rest.size(), directory.size() + 1));
-    std::string full = std::string(directory.empty() ? "." : directory) + '/' + program;
-    if (::access(full.c_str(), X_OK) == 0) return full;
-  }
-  return {};
-}
-
 void say_if_privileged(const std::string& program) {
   struct stat info{};
-  if (::stat(path_of(program).c_str(), &info) != 0 || (info.st_mode & (S_ISUID | S_ISGID)) == 0)
+  if (::stat(program_file(program).c_str(), &info) != 0 ||
+      (info.st_mode & (S_ISUID | S_ISGID)) == 0)
     return;
   complain("teeio sweep: {} is set-user-ID or set-group-ID; under teeio it runs without that\n",
            program);
@@ -169,7 +156,9 @@ std::string Sweep::open_files() {
   if (arguments_.resume == "-") return "--resume: results are kept in a regular file";
   const std::vector<FileOption> outputs = {
       {"--resume", arguments_.resume}, {"--json", arguments_.json}, {"--junit", arguments_.junit}};
-  std::vector<FileOption> inputs = {{"--machine", arguments_.machine}};
+  const std::string machine = machine_file(arguments_.machine);
+  const std::string program = program_file(arguments_.trial.command.front());
+  std::vector<FileOption> inputs = {{"--machine", machine}, {"the program", program}};
   for (const std::string& file : arguments_.from) inputs.push_back({"--from", file});
   if (std::string why = why_over_input(inputs, outputs); !why.empty()) return why;
   if (std::string why = leave_standard_output(outputs); !why.empty()) return why;
@@ -211,7 +200,7 @@ void Sweep::set_limit() {
 /// file's contents, whose KVM it is, and how a run is judged.
 std::string Sweep::conditions() const {
   constexpr std::size_t kMost = std::size_t{64} << 20U;
-  const std::string program = path_of(arguments_.trial.command.front());
+  const std::string program = program_file(arguments_.trial.command.front());
   return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n", TEEIO_VERSION, arguments_.machine,
                      read_file(arguments_.machine, kMost).value_or(""), arguments_.rules,
                      arguments_.trial.expect, arguments_.status, arguments_.trial.host_kvm,

@@ -213,8 +213,8 @@ int judge(const ValidateArguments& arguments) {
   if (!target) return wrong_use("validate", target.error());
   const std::vector<FileOption> outputs = {
       {"--junit", arguments.junit}, {"--pcap", arguments.pcap}, {"--keylog", arguments.key_log}};
-  if (const std::string why = why_over_input({{"--machine", arguments.machine}}, outputs);
-      !why.empty())
+  const std::string machine = machine_file(arguments.machine);
+  if (const std::string why = why_over_input({{"--machine", machine}}, outputs); !why.empty())
     return wrong_use("validate", why);
   if (const std::string why = leave_standard_output(outputs); !why.empty())
     return wrong_use("validate", why);

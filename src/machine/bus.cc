@@ -161,21 +161,15 @@ std::shared_ptr<void> Machine::Impl::keep_awake(Bdf bdf) {
 /// reset_store(). pci_reset_function() asks nobody but the driver; vfio-pci's
 /// device keeps the host's hands off while it is bound, as for VFIO_DEVICE_RESET.
 Result<void> Machine::Impl::reset(Bdf bdf) {
-  std::optional<DeviceLock> alone;  // pci_dev_lock(): a driver that comes or goes is waited for
-  if (device_locked(bdf)) alone.emplace(*this, bdf);
+  const DeviceLock alone(*this, bdf);  // pci_dev_lock()
   hw::PciFunction* function = nullptr;
   vfio::Device* device = nullptr;
-  const auto look_up = [&] {
+  {
     const schedule::ReadLock lock(bus_lock);
-    const Slot* const entry = slot(bdf);
-    function = entry != nullptr ? entry->function : nullptr;
-    device = entry != nullptr ? entry->vfio.get() : nullptr;  // lives on when it is detached
-  };
-  look_up();
-  // Without a memory_lock: what one has saved, another must not reset and save meanwhile.
-  if (function != nullptr && device == nullptr && !alone) {
-    alone.emplace(*this, bdf);
-    look_up();
+    if (Slot* entry = slot(bdf); entry != nullptr) {
+      function = entry->function;
+      device = entry->vfio.get();  // lives on when it is detached
+    }
   }
   if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
   if (device != nullptr) return device->reset(vfio::Device::ResetBy::kHost);
@@ -191,8 +185,14 @@ void Machine::Impl::reach(Bdf bdf, const std::function<void(bool bound)>& access
     const schedule::ReadLock lock(bus_lock);
     if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
   }
-  if (device == nullptr) return access(/*bound=*/false);  // who binds has it open
-  device->reach(access);
+  if (device != nullptr) return device->reach(access);
+  const DeviceLock alone(*this, bdf);  // pci_cfg_access_lock(): a reset writes back what it saved
+  access(/*bound=*/false);             // who binds has it open
+}
+
+void Machine::Impl::with_device_lock(Bdf bdf, const std::function<void()>& change) {
+  const DeviceLock alone(*this, bdf);
+  change();
 }
 
 Result<std::size_t> Machine::Impl::read_rom(Bdf bdf, std::uint64_t offset,

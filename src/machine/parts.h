@@ -62,6 +62,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   Result<void> reset(Bdf bdf) override;
   void reach(Bdf bdf, const std::function<void(bool bound)>& access) override
       TEEIO_EXCLUDES(bus_lock);
+  void with_device_lock(Bdf bdf, const std::function<void()>& change) override
+      TEEIO_EXCLUDES(bus_lock);
   Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) override
       TEEIO_EXCLUDES(rom_lock);
   void remove(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);

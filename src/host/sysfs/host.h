@@ -73,6 +73,8 @@ class Host {
   /// Carries out an access to the function that Linux asks nobody about, and tells it whether the
   /// function is bound to a VM, which does not change before it ends.
   virtual void reach(Bdf bdf, const std::function<void(bool bound)>& access) = 0;
+  /// Carries out `change` with device_lock() of the function.
+  virtual void with_device_lock(Bdf bdf, const std::function<void()>& change) = 0;
   /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
   /// the bus; functions() no longer has them on return. As all that has a driver let go of a
   /// function: while a program has it open through VFIO, its user is asked to close it and the

@@ -112,16 +112,12 @@ void add_flag(const Making& make, std::string_view name, bool FunctionSettings::
       });
 }
 
-/// enable_store(), pci_enable_device() and pci_disable_device(): only of a function that
-/// nobody drives. The first enable decodes its BARs, the last disable ends its DMA.
-Result<void> store_enable(const Environment& environment, hw::PciFunction& pci, bool driven,
-                          std::string_view text) {
-  const auto value = parse_unsigned(text);
-  if (!value) return fail(Errno::kInval, "not a number");
-  if (driven) return fail(Errno::kBusy, "a driver has the function");
+/// pci_enable_device() and pci_disable_device(): the first enable decodes its BARs, the last
+/// disable ends its DMA.
+Result<void> change_enables(const Environment& environment, hw::PciFunction& pci,
+                            std::int32_t change) {
   const std::int32_t before = environment.settings.of(pci.bdf()).enables;
-  if (*value == 0 && before == 0) return fail(Errno::kIo, "the function is not enabled");
-  const std::int32_t change = *value != 0 ? 1 : -1;
+  if (change < 0 && before == 0) return fail(Errno::kIo, "the function is not enabled");
   environment.settings.change(pci.bdf(), [&](FunctionSettings& s) { s.enables += change; });
   const std::uint32_t command = pci.config_read(hw::kCommand, 2);
   if (before == 0 && pci.physical_function() == nullptr)
@@ -129,6 +125,18 @@ Result<void> store_enable(const Environment& environment, hw::PciFunction& pci, 
   if (before + change == 0)
     pci.config_write(hw::kCommand, 2, command & ~std::uint32_t{hw::kCommandBusMaster});
   return {};
+}
+
+/// enable_store(): only of a function that nobody drives.
+Result<void> store_enable(const Environment& environment, hw::PciFunction& pci, bool driven,
+                          std::string_view text) {
+  const auto value = parse_unsigned(text);
+  if (!value) return fail(Errno::kInval, "not a number");
+  if (driven) return fail(Errno::kBusy, "a driver has the function");
+  Result<void> done;
+  environment.host.with_device_lock(
+      pci.bdf(), [&] { done = change_enables(environment, pci, *value != 0 ? 1 : -1); });
+  return done;
 }
 
 void add_enable(const Making& make) {

@@ -661,7 +661,7 @@ def wrong_words():
                         (("--pcap", "a", "--control", "a"), "--pcap and --control both name a"),
                         (("--chain", "a", "--key", "b", "--keylog", "./b"), "--keylog would be written over --key"),
                         (("--slot", "1=a,b", "--pcap", "a"), "--pcap would be written over --slot"),
-                        (("--machine", "amd-sev", "--keylog", "./amd-sev"), "--keylog would be written over --machine"),
+                        (("--machine", "m.toml", "--keylog", "./m.toml"), "--keylog would be written over --machine"),
                         (("--algorithms", "RSASSA-3072"), "ECDSA-P384"),
                         (("--algorithms", "ROT13"), "there is no algorithm ROT13")):
         done = run("serve", "--listen", "127.0.0.1:0", *words)
@@ -705,6 +705,7 @@ def a_reader_that_leaves():
     reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
     with Served(TEEIO, "--capabilities", "+CACHE", "--save-state", "pipe") as served:
         os.close(reader)
+        validate(served, "--case", "spdm12.algorithms.one")
         served.expected = 1
     assert "pipe cannot be written: Broken pipe" in served.log, served.log
 

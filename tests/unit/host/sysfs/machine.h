@@ -122,6 +122,7 @@ class FakeHost : public Host {
   void reach(Bdf bdf, const std::function<void(bool bound)>& access) override {
     access(!tsm_.bound_to(bdf).empty());
   }
+  void with_device_lock(Bdf, const std::function<void()>& change) override { change(); }
   Result<std::size_t> read_rom(Bdf, std::uint64_t, std::span<std::byte>) override {
     return fail(Errno::kIo, "there is none");
   }

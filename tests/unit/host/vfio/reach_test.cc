@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 #include "base/check.h"
@@ -76,6 +77,24 @@ void two_resets(const machine::Config& config) {
 TEST(Reach, TwoResetsOfAFunctionComeOneAfterTheOther) {
   EXPECT_GT(expect_sound(two_resets, 3'000), 3U);
 }
+
+/// enable_store() looks and changes with device_lock().
+void two_disables(const machine::Config& config) {
+  explore::Stage stage(config, explore::Stage::Card::kAsAtBoot);
+  machine::Program& root = stage.root();
+  const std::string function = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/";
+  const std::string driver = "/sys/bus/pci/drivers/vfio-pci/";
+  TEEIO_CHECK(root.echo("0000:01:00.0", driver + "unbind").has_value() &&
+                  root.echo("1", function + "enable").has_value(),
+              "the function is not enabled");
+  std::array<bool, 2> disabled{};
+  stage.play({{"root", [&] { disabled[0] = root.echo("0", function + "enable").has_value(); }},
+              {"admin", [&] { disabled[1] = root.echo("0", function + "enable").has_value(); }}});
+  TEEIO_CHECK(disabled[0] != disabled[1], "one enable is taken back twice");
+  TEEIO_CHECK(root.echo("0000:01:00.0", driver + "bind").has_value(), "the driver does not come");
+}
+
+TEST(Reach, AnEnableIsTakenBackOnce) { EXPECT_GT(expect_sound(two_disables, 3'000), 3U); }
 
 }  // namespace
 }  // namespace teeio::vfio::reach_test
