@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/evidence_files.h"
 #include "cli/evidence_guest.h"
+#include "cli/evidence_words.h"
 #include "cli/options.h"
 #include "cli/print.h"
 #include "crypto/random.h"
@@ -50,16 +51,6 @@ int cannot(std::string_view command, const Problem& why, int status = kNoEvidenc
   return status;
 }
 
-/// Hexadecimal of `size` bytes; nothing for an empty word.
-std::expected<std::optional<Bytes>, Problem> hex(std::string_view option, const std::string& word,
-                                                 std::size_t size) {
-  if (word.empty()) return std::nullopt;
-  auto bytes = from_hex(word);
-  if (!bytes || bytes->size() != size)
-    return std::unexpected(fmt::format("{}: must be {} hexadecimal digits", option, 2 * size));
-  return bytes;
-}
-
 /// What the words ask for before anything is read: their nonce.
 constexpr std::size_t kNonceSize = 32;
 constexpr std::size_t kDigestSize = 48;
@@ -67,8 +58,8 @@ constexpr std::size_t kDigestSize = 48;
 /// A nonce of a device's evidence, or of a guest's.
 std::expected<std::optional<Bytes>, Problem> nonce_of(const EvidenceArguments& arguments) {
   if (arguments.from.address.empty() && arguments.nonce.size() == 2 * guest_nonce_size())
-    return hex("--nonce", arguments.nonce, guest_nonce_size());
-  auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
+    return hex_of("--nonce", arguments.nonce, guest_nonce_size());
+  auto nonce = hex_of("--nonce", arguments.nonce, kNonceSize);
   if (!nonce && arguments.from.address.empty())
     return std::unexpected(nonce.error() + ", or 128 of a guest's own evidence");
   return nonce;
@@ -149,10 +140,9 @@ Problem why_not_of_guest(const EvidenceArguments& arguments) {
 
 /// Beside the evidence itself, which may become its bundle: that has all of it.
 std::vector<FileOption> what_is_read(const EvidenceArguments& arguments) {
-  std::vector<FileOption> inputs = {{"--report", arguments.report},
-                                    {"--vca", arguments.vca},
-                                    {"--policy", arguments.policy.policy}};
-  for (const std::string& file : arguments.policy.roots) inputs.push_back({"--root", file});
+  std::vector<FileOption> inputs = policy_inputs(arguments.policy);
+  inputs.push_back({"--report", arguments.report});
+  inputs.push_back({"--vca", arguments.vca});
   return inputs;
 }
 
@@ -164,7 +154,7 @@ int show(const EvidenceArguments& arguments) {
   if (const Problem why = why_not_save(arguments); !why.empty())
     return wrong_use("evidence show", why);
   (void)leave_standard_output({{"--save", arguments.save}});
-  const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
+  const auto nonce = hex_of("--nonce", arguments.nonce, kNonceSize);
   if (!nonce) return wrong_use("evidence show", nonce.error());
   if (!arguments.extract.empty())
     if (const auto made = make_evidence_folder(arguments.extract); !made)
@@ -196,26 +186,14 @@ int show(const EvidenceArguments& arguments) {
   return kTrusted;
 }
 
-/// Seconds since 1970 of 2026-11-29T12:00:00Z; of nothing: now.
-std::optional<std::int64_t> time_of(const std::string& word) {
-  if (word.empty()) return std::time(nullptr);
-  std::tm when{};
-  const char* const end = ::strptime(word.c_str(), "%Y-%m-%dT%H:%M:%SZ", &when);
-  if (end == nullptr || *end != '\0') return std::nullopt;
-  const int day = when.tm_mday;
-  const std::time_t seconds = ::timegm(&when);
-  if (when.tm_mday != day) return std::nullopt;  // there is no 30 February
-  return seconds;
-}
-
 std::expected<evidence::Circumstances, Problem> circumstances(const EvidenceArguments& arguments) {
   evidence::Circumstances now;
   const auto time = time_of(arguments.time);
   if (!time) return std::unexpected("--time: must be as 2026-11-29T12:00:00Z");
   now.unix_time = *time;
-  const auto of_evidence = hex("--evidence-digest", arguments.evidence_digest, kDigestSize);
+  const auto of_evidence = hex_of("--evidence-digest", arguments.evidence_digest, kDigestSize);
   if (!of_evidence) return std::unexpected(of_evidence.error());
-  const auto of_report = hex("--report-digest", arguments.report_digest, kDigestSize);
+  const auto of_report = hex_of("--report-digest", arguments.report_digest, kDigestSize);
   if (!of_report) return std::unexpected(of_report.error());
   now.evidence_digest = *of_evidence;
   now.report_digest = *of_report;

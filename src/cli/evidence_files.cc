@@ -88,6 +88,15 @@ std::expected<void, Problem> write_parts(const std::vector<evidence::Part>& part
   return {};
 }
 
+std::vector<FileOption> policy_inputs(const PolicyFiles& files) {
+  std::vector<FileOption> inputs = {{"--policy", files.policy}};
+  for (const auto& [option, names] :
+       {std::pair("--root", &files.roots), std::pair("--platform-key", &files.platform_keys),
+        std::pair("--certificates", &files.certificates)})
+    for (const std::string& name : *names) inputs.push_back({option, name});
+  return inputs;
+}
+
 std::expected<evidence::Policy, Problem> read_policy(const PolicyFiles& files) {
   evidence::Policy policy;
   if (!files.policy.empty()) {

@@ -30,6 +30,8 @@ struct PolicyFiles {
   std::vector<std::string> platform_keys;
   std::vector<std::string> certificates;
 };
+/// Those, by option. Lifetime: of `files`.
+[[nodiscard]] std::vector<FileOption> policy_inputs(const PolicyFiles& files);
 [[nodiscard]] std::expected<evidence::Policy, EvidenceProblem> read_policy(
     const PolicyFiles& files);
 
