@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "base/hex.h"
 #include "cli/collect_evidence.h"
 #include "cli/commands.h"
 #include "cli/evidence_files.h"

@@ -4,6 +4,8 @@
 
 #include <ctime>
 
+#include "base/hex.h"
+
 namespace teeio::cli {
 
 std::expected<std::optional<Bytes>, std::string> hex_of(std::string_view option,

@@ -7,8 +7,8 @@
 
 #include "cli/injection_words.h"
 #include "cli/options.h"
+#include "cli/output_files.h"
 #include "cli/picture_options.h"
-#include "cli/print.h"
 #include "cli/trace_set.h"
 
 namespace teeio::cli {

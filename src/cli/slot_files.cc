@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/print.h"
 #include "crypto/chain_problem.h"
 #include "serve/capture.h"
 #include "serve/idle_options.h"

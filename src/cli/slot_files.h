@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/print.h"
+#include "cli/output_files.h"
 #include "crypto/identity.h"
 #include "serve/speaker.h"
 
