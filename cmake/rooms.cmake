@@ -117,5 +117,6 @@ function(teeio_unit_test path)
   target_compile_options(${name}_test PRIVATE ${teeio_test_options})
   target_link_libraries(${name}_test PRIVATE teeio_${name} ${ARGN} GTest::gtest_main GTest::gmock)
   teeio_precompiled(${name}_test teeio_test_pch)
-  gtest_discover_tests(${name}_test TEST_PREFIX ${name}: DISCOVERY_TIMEOUT 60)
+  gtest_discover_tests(${name}_test TEST_PREFIX ${name}: NO_PRETTY_VALUES
+                       DISCOVERY_TIMEOUT 60)
 endfunction()
