@@ -2,6 +2,7 @@
 /* What every scenario program uses. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,16 @@ static inline int open_device(void) {
 static inline int echoes(int fd) {
   struct dummy_pair pair = {41, 0};
   return ioctl(fd, DUMMY_ECHO, &pair) == 0 && pair.out == 42;
+}
+
+/* Waits until `request` answers `value`; no longer than there is a machine that answers. */
+static inline void wait_until(int fd, unsigned long request, int value) {
+  for (;;) {
+    const int now = ioctl(fd, request);
+    CHECK(now >= 0);
+    if (now == value) return;
+    sched_yield();
+  }
 }
 
 static inline int status_of(pid_t pid) {

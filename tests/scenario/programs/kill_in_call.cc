@@ -1,6 +1,4 @@
 // A process killed inside a waiting call is gone at once, and so are its files.
-#include <sched.h>
-
 #include "programs/check.h"
 
 int main() {
@@ -11,9 +9,9 @@ int main() {
     ioctl(fd, DUMMY_BLOCK);
     _exit(1);
   }
-  while (ioctl(watch, DUMMY_BLOCKED) != 1) sched_yield();
+  wait_until(watch, DUMMY_BLOCKED, 1);
   CHECK(kill(child, SIGKILL) == 0);
   CHECK(status_of(child) == 128 + SIGKILL);
   CHECK(ioctl(watch, DUMMY_OPEN) == 1);
-  while (ioctl(watch, DUMMY_BLOCKED) != 0) sched_yield();
+  wait_until(watch, DUMMY_BLOCKED, 0);
 }

@@ -1,7 +1,6 @@
 // A signal ends a waiting call with EINTR, after which its handler has run; a
 // blocked signal does not; other calls go on meanwhile.
 #include <pthread.h>
-#include <sched.h>
 
 #include "programs/check.h"
 
@@ -12,12 +11,12 @@ static volatile sig_atomic_t handled;
 static void on_signal(int) { handled = 1; }
 
 static void* disturb(void*) {
-  while (ioctl(device, DUMMY_BLOCKED) != 1) sched_yield();
+  wait_until(device, DUMMY_BLOCKED, 1);
   CHECK(pthread_kill(waiter, SIGUSR2) == 0);  // blocked there
   CHECK(echoes(device));
   CHECK(pthread_kill(waiter, SIGUSR1) == 0);
-  while (!handled) sched_yield();
-  while (ioctl(device, DUMMY_BLOCKED) != 1) sched_yield();
+  while (!handled) CHECK(ioctl(device, DUMMY_BLOCKED) >= 0);
+  wait_until(device, DUMMY_BLOCKED, 1);
   CHECK(ioctl(device, DUMMY_KICK) == 0);
   return nullptr;
 }
