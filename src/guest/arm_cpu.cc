@@ -93,6 +93,78 @@ void ArmCpu::set_arm_registers(const hw::ArmRegisters& registers) {
   set(UC_ARM64_REG_PC, registers.pc);
 }
 
+// Exceptions.
+
+namespace {
+
+/// A system register that Unicorn knows by its encoding.
+struct SystemRegister {
+  std::uint8_t crn, crm, op2;
+};
+constexpr SystemRegister kSpsr{4, 0, 0};
+constexpr std::uint64_t kPstateMode = 0xf, kEl1t = 4, kEl1h = 5;
+constexpr std::uint64_t kPstateDaif = 0xfU << 6U, kPstateFlags = 0xfULL << 28U;
+// ESR_ELx of an abort: class, IL, WnR, DFSC. Source: Arm ARM (DDI 0487), D24.2.40.
+constexpr unsigned kClass = 26;
+constexpr std::uint64_t kFetchAbort = 0x20ULL << kClass, kDataAbort = 0x24ULL << kClass;
+constexpr std::uint64_t kLongInstruction = 1U << 25U, kExternal = 1U << 9U, kWritten = 1U << 6U;
+constexpr std::uint64_t kExternalAbort = 0x10;
+
+void write_system(uc_engine* uc, const SystemRegister& which, std::uint64_t value) {
+  uc_arm64_cp_reg reg{};
+  reg.op0 = 3;
+  reg.crn = which.crn;
+  reg.crm = which.crm;
+  reg.op2 = which.op2;
+  reg.val = value;
+  uc_reg_write(uc, UC_ARM64_REG_CP_REG, &reg);
+}
+
+}  // namespace
+
+/// The vector's entry for a synchronous exception that EL1 takes from itself.
+std::uint64_t ArmCpu::vector_for(std::uint64_t pstate) const {
+  constexpr std::uint64_t kOwnStack = 0x200;
+  return get(UC_ARM64_REG_VBAR_EL1) + ((pstate & kPstateMode) == kEl1h ? kOwnStack : 0);
+}
+
+/// What of PSTATE has features that the engine's processor has not (PAN, SSBS, TCO) stays zero.
+/// Unicorn goes from EL0 to EL1 by no register that is written.
+hw::ArmRegisters ArmCpu::take_abort(std::uint64_t syndrome, std::uint64_t address) {
+  const std::uint64_t pstate = get(UC_ARM64_REG_PSTATE);
+  const std::uint64_t mode = pstate & kPstateMode;
+  const std::uint64_t vector = vector_for(pstate);
+  constexpr std::uint64_t kSameLevel = 1ULL << kClass;
+  if (mode != kEl1h && mode != kEl1t) {
+    lost_ = true;
+    return arm_registers();
+  }
+  set(UC_ARM64_REG_ELR_EL1, get(UC_ARM64_REG_PC));
+  write_system(uc_, kSpsr, pstate);
+  set(UC_ARM64_REG_ESR_EL1, syndrome + kSameLevel);
+  set(UC_ARM64_REG_FAR_EL1, address);
+  if (mode != kEl1h) set(UC_ARM64_REG_SP_EL0, get(UC_ARM64_REG_SP));
+  set(UC_ARM64_REG_PSTATE, kEl1h | kPstateDaif | (pstate & kPstateFlags));
+  if (mode != kEl1h) set(UC_ARM64_REG_SP, get(UC_ARM64_REG_SP_EL1));
+  set(UC_ARM64_REG_PC, vector);
+  // The access is not made any more, nor answered.
+  done_.forget();
+  stop_ = Stop::kNone;
+  return arm_registers();
+}
+
+/// The hardware's answer to an access where the guest's owner says that nothing is. A guest
+/// without vectors would take the next one for fetching its vector, for ever.
+std::optional<CpuExit> ArmCpu::external_abort() {
+  const bool fetch = missing_.access == GuestAccess::kFetch;
+  if (get(UC_ARM64_REG_VBAR_EL1) == 0) return shutdown();
+  if (fetch && missing_.address == vector_for(get(UC_ARM64_REG_PSTATE))) return shutdown();
+  (void)take_abort((fetch ? kFetchAbort : kDataAbort) | kLongInstruction | kExternal |
+                       kExternalAbort | (missing_.access == GuestAccess::kWrite ? kWritten : 0),
+                   missing_.address);
+  return std::nullopt;
+}
+
 Result<void> ArmCpu::get_special(std::span<std::byte>) const {
   return fail(Errno::kInval, "an Arm vCPU has no x86 registers");
 }
@@ -115,6 +187,7 @@ CpuExit ArmCpu::run() {
   if (stop_ == Stop::kExit && exit_.reason == CpuExit::Reason::kMmio) done_.answer(read_result_);
   stop_ = Stop::kNone;
   for (;;) {
+    if (lost_) return shutdown();
     attention_.store(false);
     if (flushed_.exchange(false)) drop_pages();
     const bool used_up = std::exchange(slice_used_up_, false);
@@ -156,7 +229,7 @@ std::optional<CpuExit> ArmCpu::map_missing() {
   const auto mapping = memory_.lookup(Gpa{page}, missing_.access);
   if (!mapping && mapping.error() == hw::GuestMemory::Miss::kFault)
     return fault(Gpa{missing_.address}, missing_.access);
-  if (!mapping && mapping.error() == hw::GuestMemory::Miss::kException) return shutdown();
+  if (!mapping && mapping.error() == hw::GuestMemory::Miss::kException) return external_abort();
   std::span<std::byte> host =
       mapping && !mapping->mmio ? memory_.direct(*mapping) : std::span<std::byte>{};
   const bool ram = host.size() >= kPageSize;

@@ -11,6 +11,7 @@
 
 #include "guest/arm_trap.h"
 #include "guest/bus_log.h"
+#include "hw/arm_exceptions.h"
 #include "hw/cpu.h"
 #include "schedule/atomic.h"
 
@@ -23,11 +24,12 @@ namespace teeio::guest {
 /// the engine does not hold stops it before the instruction has any effect, run() asks
 /// GuestMemory, maps the page and starts the instruction again.
 ///
-/// Exceptions are not delivered: each one, and what EL2 would make one of, ends in
-/// kShutdown. Turning the MMU on is kUnsupported.
+/// Exceptions are not delivered but by take_abort(): each one of the guest's own ends in
+/// kShutdown. Where GuestMemory says kException the guest takes a synchronous external abort,
+/// if it is at EL1 and has vectors. Turning the MMU on is kUnsupported.
 /// Locking: run() and registers by one task at a time; kick() and flush() only set flags,
 /// seen before the next instruction.
-class ArmCpu final : public hw::Cpu, private hw::ArmCore {
+class ArmCpu final : public hw::Cpu, public hw::ArmCore, public hw::ArmExceptions {
  public:
   /// Errors: ENOMEM.
   static Result<std::unique_ptr<ArmCpu>> create(hw::GuestMemory& memory);
@@ -73,6 +75,9 @@ class ArmCpu final : public hw::Cpu, private hw::ArmCore {
   Result<void> install_hooks();
   [[nodiscard]] hw::ArmRegisters arm_registers() const override;
   void set_arm_registers(const hw::ArmRegisters& registers) override;
+  hw::ArmRegisters take_abort(std::uint64_t syndrome, std::uint64_t address) override;
+  [[nodiscard]] std::uint64_t vector_for(std::uint64_t pstate) const;
+  std::optional<hw::CpuExit> external_abort();
 
   // Between instructions.
   std::optional<hw::CpuExit> step();
@@ -106,6 +111,7 @@ class ArmCpu final : public hw::Cpu, private hw::ArmCore {
   hw::CpuExit exit_;
   bool first_instruction_ = false;
   bool slice_used_up_ = false;
+  bool lost_ = false;  ///< an exception that cannot be taken
   BusLog done_;
   std::uint64_t read_result_ = 0;
   std::uint64_t instructions_ = 0;

@@ -150,7 +150,7 @@ Result<void> Machine::Impl::build_cards() {
       add_function(plain_cards.back()->function(), iommu, card.driver);
       continue;
     }
-    TEEIO_ASSIGN(auto made, make_tee_card(events, card, {.spdm = card_spdm(card)}));
+    TEEIO_ASSIGN(auto made, make_tee_card(events, card, {.spdm = card_spdm(card, config)}));
     tee_cards.push_back(std::move(made));
     for (hw::PciFunction* function : tee_cards.back()->functions())
       add_function(*function, iommu,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "wire/spdm_capabilities.h"
+
 namespace teeio::machine {
 namespace {
 
@@ -19,13 +21,15 @@ std::vector<std::uint8_t> versions(std::uint8_t first, std::uint8_t last) {
 
 }  // namespace
 
-device::DsmSpdm card_spdm(const CardConfig& card) {
+device::DsmSpdm card_spdm(const CardConfig& card, const Config& config) {
   device::DsmSpdm spdm;
   spdm.sessions = card.spdm == SpdmChannel::kSession;
   const bool p256 = card.spdm_key == SpdmKey::kP256;
   spdm.key_type = p256 ? crypto::KeyType::kP256 : crypto::KeyType::kP384;
   spdm.settings.algorithms = p256 ? spdm::Algorithms::p256() : spdm::Algorithms::cnsa();
   spdm.settings.versions = versions(kVersions[0], card.spdm_version);
+  if (config.rmm_defects)
+    spdm.settings.flags = spdm::default_responder_flags() | wire::kSpdmCapHandshakeInTheClear;
   return spdm;
 }
 

@@ -126,6 +126,10 @@ Result<void> Application::take(const CommEnter& enter) {
     forget_answer();
     return teeio::fail(Errno::kIo, "the host brings no answer");
   }
+  if (is_of_no_session()) {
+    forget_answer();
+    return teeio::fail(Errno::kIo, "FINISH_RSP is of a session that the monitor does not know yet");
+  }
   Bytes message(enter.response_length);
   TEEIO_TRY(memory_.read(enter.response, message));
   if (!secured_) TEEIO_TRY(key_is_the_hosts(message));
@@ -167,6 +171,11 @@ Result<void> Application::key_is_the_hosts(ByteView message) const {
   if (job_->channel != Channel::kOpen || !is(message, wire::SpdmCode::kKeyExchangeRsp)) return {};
   if (same_device_key(key_, chain_)) return {};
   return teeio::fail(Errno::kPerm, "the device signs with another key than the host named");
+}
+
+bool Application::is_of_no_session() const {
+  return handshake_ == Handshake::kInTheClear && job_->channel == Channel::kOpen && secured_ &&
+         !finished_in_the_clear_;
 }
 
 Result<std::optional<Bytes>> Application::next_object(const CommEnter& enter) {
@@ -245,6 +254,8 @@ Result<void> Application::send(ByteView object, const CommEnter& enter) {
   TEEIO_ASSIGN(const wire::DoeObject doe, wire::DoeObject::decode(object));
   secured_ = doe.type == std::to_underlying(wire::DoeType::kSecuredSpdm);
   request_.assign(doe.payload.begin(), doe.payload.end());
+  finished_in_the_clear_ =
+      finished_in_the_clear_ || (!secured_ && is(request_, wire::SpdmCode::kFinish));
   exit_.flags |= CommExit::kSend;
   exit_.protocol = secured_ ? CommExit::Protocol::kSecuredSpdm : CommExit::Protocol::kSpdm;
   exit_.request_length = request_.size();

@@ -52,9 +52,17 @@ enum class Progress : std::uint8_t { kDone, kFailed, kYielded };
 /// Locking: the monitor's.
 class Application {
  public:
+  /// In which handshakes it finds its way. Source: dev_assign_el0_app.c,
+  /// spdm_transport_decode_secured_message(), which compares a message's session with
+  /// info->session_id, and dev_assign_cmds.c, dev_assign_cmd_start_session_main(), which sets
+  /// that when the handshake is over.
+  enum class Handshake : std::uint8_t {
+    kAny,
+    kInTheClear,  ///< FINISH_RSP inside of the session belongs to none
+  };
   Application(std::unique_ptr<spdm::RequesterChannel> channel, crypto::HashAlgorithm hash,
-              hw::PhysicalMemory& memory)
-      : channel_(std::move(channel)), hash_(hash), memory_(memory) {}
+              hw::PhysicalMemory& memory, Handshake handshake)
+      : channel_(std::move(channel)), hash_(hash), memory_(memory), handshake_(handshake) {}
 
   /// What a step gives besides how it ended.
   struct Step {
@@ -103,6 +111,7 @@ class Application {
   Result<std::optional<Bytes>> script_object();
   Result<void> send(ByteView object, const CommEnter& enter);
   [[nodiscard]] Result<void> key_is_the_hosts(ByteView message) const;
+  [[nodiscard]] bool is_of_no_session() const;
 
   // application_cache.cc
   void cache_plain(ByteView message);
@@ -113,6 +122,7 @@ class Application {
   const std::unique_ptr<spdm::RequesterChannel> channel_;
   const crypto::HashAlgorithm hash_;
   hw::PhysicalMemory& memory_;
+  const Handshake handshake_;
 
   std::optional<Job> job_;
   Waiting waiting_ = Waiting::kNothing;
@@ -124,6 +134,7 @@ class Application {
   std::optional<Exchange> current_;  ///< of the script, that waits
   std::optional<Bytes> held_;        ///< the object that begins the session
   bool session_ = false;
+  bool finished_in_the_clear_ = false;
 
   Bytes vca_;
   std::size_t spdm_hash_bytes_ = 0;

@@ -16,7 +16,6 @@ object::EventFields at_ipa(Gpa ipa) { return {.detail = fmt::format("ipa={:#x}",
 /// no error.
 std::string_view Rmm::map_data(Realm& realm, Gpa ipa, Hpa block, std::uint8_t level) {
   const std::uint64_t bytes = level_bytes(level);
-  if (raw(block) % bytes != 0) return "pa";
   Rtt::Entry entry = realm.rtt.entry(ipa, level);
   const bool table =
       level < kPageLevel && realm.rtt.has_table(ipa, static_cast<std::uint8_t>(level + 1));
@@ -39,7 +38,7 @@ RmiResult Rmm::rtt_data_map(Hpa rd, Gpa base, Gpa top, AddressFlags flags,
                             std::uint64_t addresses) {
   Command c(*this, row::kRttDataMap, at_ipa(base));
   if (!c.begin()) return c.result();
-  const auto range = map_range(c, rd, base, top, flags, addresses);
+  const auto range = map_range(c, rd, base, top, flags, addresses, Memory::kData);
   if (!range) return c.result();
   return map_blocks(c, *range, [&](Gpa ipa, Hpa block) {
     return map_data(*range->realm, ipa, block, range->level);
@@ -49,7 +48,8 @@ RmiResult Rmm::rtt_data_map(Hpa rd, Gpa base, Gpa top, AddressFlags flags,
 RmiResult Rmm::rtt_data_unmap(Hpa rd, Gpa base, Gpa top, AddressFlags flags,
                               std::uint64_t addresses) {
   Command c(*this, row::kRttDataUnmap, at_ipa(base));
-  return unmap_range(c, rd, base, top, {.flags = flags, .addresses = addresses, .data = true});
+  return unmap_range(c, rd, base, top,
+                     {.flags = flags, .addresses = addresses, .memory = Memory::kData});
 }
 
 RmiResult Rmm::rtt_data_map_init(Hpa rd, Hpa data, Gpa ipa, Hpa source, std::uint64_t flags) {
@@ -61,7 +61,7 @@ RmiResult Rmm::rtt_data_map_init(Hpa rd, Hpa data, Gpa ipa, Hpa source, std::uin
   if (contents.empty()) return c.result();
   RMM_FIND(realm, c.realm(rd));
   RMM_REFUSE_IF(realm->state != RealmState::kNew, "realm");
-  RMM_REFUSE_IF(!is_page_aligned(raw(ipa)) || !in_protected(ipa, ipa + kPageSize), "protected");
+  RMM_REFUSE_IF(!is_page_aligned(raw(ipa)) || !in_protected(ipa, ipa + kPageSize), "place");
   const Rtt::Walk walk = realm->rtt.walk(ipa, kPageLevel);
   if (walk.level != kPageLevel) return c.refuse("walk", 0, walk.level);
   if (realm->rtt.entry(ipa, kPageLevel).address) return c.refuse("entry", 0, kPageLevel);

@@ -26,7 +26,6 @@ bool inside(const std::vector<PaRange>& ranges, Hpa block, std::uint64_t bytes) 
 std::string_view Rmm::map_block(Realm& realm, const Vdev& vdev, Gpa ipa, Hpa block,
                                 std::uint8_t level) {
   const std::uint64_t bytes = level_bytes(level);
-  if (raw(block) % bytes != 0) return "pa";
   if (!inside(vdev.params.ranges, block, bytes)) return "outside";
   Rtt::Entry entry = realm.rtt.entry(ipa, level);
   const bool table =
@@ -51,7 +50,7 @@ RmiResult Rmm::rtt_dev_map(Hpa rd, Hpa vdev_at, Gpa base, Gpa top, AddressFlags 
                            std::uint64_t addresses) {
   Command c(*this, row::kRttDevMap, place(base));
   if (!c.begin()) return c.result();
-  const auto range = map_range(c, rd, base, top, flags, addresses);
+  const auto range = map_range(c, rd, base, top, flags, addresses, Memory::kDevice);
   if (!range) return c.result();
   RMM_FIND(vdev, c.vdev(vdev_at));
   RMM_REFUSE_IF(vdev->rd != rd, "foreign");
@@ -60,7 +59,8 @@ RmiResult Rmm::rtt_dev_map(Hpa rd, Hpa vdev_at, Gpa base, Gpa top, AddressFlags 
   });
 }
 
-/// Takes what an entry maps out of it; what the realm had taken into use is DESTROYED.
+/// Takes what an entry maps out of it; what the realm had taken into use is DESTROYED, and what
+/// is shared has no state of its own.
 void Rmm::unmap_entry(Realm& realm, Gpa ipa, std::uint8_t level) {
   const Rtt::Entry entry = realm.rtt.entry(ipa, level);
   realm.rtt.set(ipa, level,
@@ -68,6 +68,7 @@ void Rmm::unmap_entry(Realm& realm, Gpa ipa, std::uint8_t level) {
   for (std::uint64_t at = 0; at < level_bytes(level); at += kPageSize) {
     const Hpa granule = *entry.address + at;
     if (entry.valid()) invalidate(realm, ipa + at);
+    if (entry.shared) continue;
     set(granule, GranuleState::kDelegated);
     if (entry.data) continue;
     trace_.fact(object::Lane::kFirmware, Fact::kMmioUnmapped, "MMIO unmapped",
@@ -78,7 +79,8 @@ void Rmm::unmap_entry(Realm& realm, Gpa ipa, std::uint8_t level) {
 RmiResult Rmm::rtt_dev_unmap(Hpa rd, Gpa base, Gpa top, AddressFlags flags,
                              std::uint64_t addresses) {
   Command c(*this, row::kRttDevUnmap, place(base));
-  return unmap_range(c, rd, base, top, {.flags = flags, .addresses = addresses, .data = false});
+  return unmap_range(c, rd, base, top,
+                     {.flags = flags, .addresses = addresses, .memory = Memory::kDevice});
 }
 
 RmiResult Rmm::rtt_dev_validate(Hpa rd, Hpa rec_at, Gpa base, Gpa top) {

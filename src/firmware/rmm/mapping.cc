@@ -1,6 +1,7 @@
 #include "firmware/rmm/mapping.h"
 
 #include <algorithm>
+#include <expected>
 
 #include "firmware/rmm/command.h"
 
@@ -33,21 +34,35 @@ class Blocks {
   std::uint64_t used_ = 0;
 };
 
+/// map_pop_next_block(): the next block, or the check that it fails.
+std::expected<Hpa, std::string_view> next_block(Blocks& blocks, std::uint8_t level,
+                                                bool delegated) {
+  constexpr std::uint64_t kMostAddress = 1ULL << 48U;  // S2TT_MAX_PA_BITS
+  if (blocks.empty() || (delegated && blocks.descriptor().undelegated))
+    return std::unexpected("blocks");
+  if (blocks.descriptor().level != level) return std::unexpected("size");
+  const Hpa block = blocks.pop();
+  const std::uint64_t bytes = level_bytes(level);
+  if (raw(block) % bytes != 0 || raw(block) + bytes > kMostAddress) return std::unexpected("pa");
+  return block;
+}
+
 }  // namespace
 
-bool add_block(std::vector<AddressDescriptor>& list, Hpa block, std::uint8_t level,
+bool add_block(std::vector<AddressDescriptor>& list, const AddressDescriptor& block,
                std::size_t most) {
-  const std::uint64_t bytes = level_bytes(level);
+  const std::uint64_t bytes = level_bytes(block.level);
   for (AddressDescriptor& run : list) {
-    if (run.level != level || run.count >= AddressDescriptor::kMostBlocks) continue;
-    const bool before = block + bytes == run.base;
-    if (!before && block != run.base + run.count * bytes) continue;
-    if (before) run.base = block;
+    if (run.level != block.level || run.undelegated != block.undelegated) continue;
+    if (run.count >= AddressDescriptor::kMostBlocks) continue;
+    const bool before = block.base + bytes == run.base;
+    if (!before && block.base != run.base + run.count * bytes) continue;
+    if (before) run.base = block.base;
     ++run.count;
     return true;
   }
   if (list.size() == most) return false;
-  list.push_back({.base = block, .count = 1, .level = level});
+  list.push_back(block);
   return true;
 }
 
@@ -71,14 +86,23 @@ std::optional<std::vector<AddressDescriptor>> Rmm::descriptors(Command& c, Addre
   return found;
 }
 
+Rmm::Memory Rmm::memory_of(const Rtt::Entry& entry) {
+  if (entry.shared) return Memory::kShared;
+  return entry.data ? Memory::kData : Memory::kDevice;
+}
+
 /// validate_map_inputs_common(), and what all commands that map begin with; nullopt:
-/// refused. They never yield, so that the context of the operation is free again.
+/// refused. They never yield, so that the context of the operation is free again; mapping
+/// shared memory takes none.
 std::optional<Rmm::MapRange> Rmm::map_range(Command& c, Hpa rd, Gpa base, Gpa top,
-                                            AddressFlags flags, std::uint64_t addresses) {
-  Operation* const operation = reserve(c, raw(rd));
-  if (operation == nullptr) return std::nullopt;
-  release(*operation);
-  MapRange range{.realm = c.realm(rd), .base = base, .top = top};
+                                            AddressFlags flags, std::uint64_t addresses,
+                                            Memory memory) {
+  if (memory != Memory::kShared) {
+    Operation* const operation = reserve(c, raw(rd));
+    if (operation == nullptr) return std::nullopt;
+    release(*operation);
+  }
+  MapRange range{.realm = c.realm(rd), .base = base, .top = top, .memory = memory};
   const auto refuse = [&](std::string_view id, std::uint8_t level = 0) {
     (void)c.refuse(id, 0, level);
     return std::nullopt;
@@ -89,12 +113,15 @@ std::optional<Rmm::MapRange> Rmm::map_range(Command& c, Hpa rd, Gpa base, Gpa to
   if (top <= base) return refuse("range");
   auto list = descriptors(c, flags, addresses);
   if (!list) return std::nullopt;
+  // One without blocks says which level is meant, all the same.
   const AddressDescriptor first = list->front();
-  if (first.count == 0 || first.undelegated || first.level == 0) return refuse("descriptor");
+  if (memory != Memory::kShared && first.undelegated) return refuse("descriptor");
   range.level = first.level;
   const std::uint64_t bytes = level_bytes(range.level);
-  if (raw(base) % bytes != 0 || !is_page_aligned(raw(top)) || !in_protected(base, top))
-    return refuse("protected");
+  if (range.level == 0 || raw(base) % bytes != 0 || !is_page_aligned(raw(top)) ||
+      raw(base) >= Rtt::kAddresses || raw(top) > Rtt::kAddresses ||
+      in_protected(base, top) == (memory == Memory::kShared))
+    return refuse("place");
   if (raw(top) - raw(base) < bytes) return refuse("short", range.level);
   range.list = std::move(*list);
   return range;
@@ -110,9 +137,9 @@ RmiResult Rmm::map_blocks(Command& c, const MapRange& range,
   const std::uint64_t end =
       std::min(raw(range.top) - raw(range.base), to_table_end(range.base, range.level));
   std::uint64_t done = 0;
-  while (!blocks.empty() && blocks.descriptor().level == range.level &&
-         !blocks.descriptor().undelegated && done + bytes <= end) {
-    const std::string_view stop = map_one(range.base + done, blocks.pop());
+  while (done + bytes <= end) {
+    const auto block = next_block(blocks, range.level, range.memory != Memory::kShared);
+    const std::string_view stop = block ? map_one(range.base + done, *block) : block.error();
     if (!stop.empty() && done == 0) return c.refuse(stop, 0, range.level);
     if (!stop.empty()) break;
     done += bytes;
@@ -121,10 +148,11 @@ RmiResult Rmm::map_blocks(Command& c, const MapRange& range,
 }
 
 /// validate_unmap_inputs(); empty: nothing is wrong.
-std::string_view Rmm::unmap_fault(Gpa base, Gpa top, AddressFlags flags,
-                                  std::uint64_t addresses) const {
+std::string_view Rmm::unmap_fault(Gpa base, Gpa top, const UnmapInto& into) const {
+  const auto& [flags, addresses, memory] = into;
   if (!is_page_aligned(raw(base) | raw(top)) || top <= base) return "range";
-  if (!in_protected(base, top)) return "protected";
+  if (memory == Memory::kShared ? !in_unprotected(base, top) : !in_protected(base, top))
+    return "place";
   if (flags.type == AddressFlags::kNone || flags.type == AddressFlags::kSingle)
     return addresses != 0 || flags.count != 0 ? "sbz" : "";
   if (flags.type != AddressFlags::kList) return "type";
@@ -134,13 +162,12 @@ std::string_view Rmm::unmap_fault(Gpa base, Gpa top, AddressFlags flags,
 }
 
 RmiResult Rmm::unmap_range(Command& c, Hpa rd, Gpa base, Gpa top, const UnmapInto& into) {
-  const auto& [flags, addresses, data] = into;
+  const auto& [flags, addresses, memory] = into;
   if (!c.begin()) return c.result();
   RMM_FIND(operation, reserve(c, raw(rd)));
   release(*operation);
   RMM_FIND(realm, c.realm(rd));
-  if (const auto wrong = unmap_fault(base, top, flags, addresses); !wrong.empty())
-    return c.refuse(wrong);
+  if (const auto wrong = unmap_fault(base, top, into); !wrong.empty()) return c.refuse(wrong);
   const std::uint8_t level = realm->rtt.walk(base, kPageLevel).level;
   const std::uint64_t bytes = level_bytes(level);
   if (raw(base) % bytes != 0) return c.refuse("walk", 0, level);
@@ -157,7 +184,7 @@ RmiResult Rmm::unmap_range(Command& c, Hpa rd, Gpa base, Gpa top, const UnmapInt
     const bool table =
         level < kPageLevel && realm->rtt.has_table(ipa, static_cast<std::uint8_t>(level + 1));
     const Rtt::Entry entry = realm->rtt.entry(ipa, level);
-    if (table || done + bytes > end || (entry.address && entry.data != data)) {
+    if (table || done + bytes > end || (entry.address && memory_of(entry) != memory)) {
       if (done == 0) return c.refuse("entry", 0, level);
       break;
     }
@@ -165,12 +192,17 @@ RmiResult Rmm::unmap_range(Command& c, Hpa rd, Gpa base, Gpa top, const UnmapInt
     if (!address) continue;
     const bool behind = freed.empty() || *address == last + bytes;
     if (flags.type == AddressFlags::kSingle && !behind) break;
-    if (!add_block(freed, *address, level, most)) break;
+    const AddressDescriptor block{
+        .base = *address, .count = 1, .level = level, .undelegated = entry.shared};
+    if (!add_block(freed, block, most)) break;
     last = *address;
     unmap_entry(*realm, ipa, level);
   }
   RmiResult result{.x1 = raw(base) + done};
-  if (flags.type == AddressFlags::kSingle && !freed.empty()) result.x2 = freed.front().encode();
+  if (flags.type == AddressFlags::kSingle && !freed.empty()) {
+    freed.front().undelegated = false;  // rtt_unmap_format_result() leaves the state out
+    result.x2 = freed.front().encode();
+  }
   for (std::size_t i = 0; flags.type == AddressFlags::kList && i < freed.size(); ++i)
     if (memory_.write_u64(Hpa{addresses} + i * sizeof(std::uint64_t), freed[i].encode()))
       ++result.x3;

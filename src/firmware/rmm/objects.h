@@ -156,12 +156,15 @@ struct Rec {
   } set_ripas{};
   RsiResult result{};
   // Of a REC whose realm's code runs.
-  hw::ArmRegisters first{};                  ///< with which it begins
-  bool entered = false;                      ///< has begun
-  std::optional<Gpa> info_at;                ///< where GET_INFO's record goes
-  std::optional<Gpa> host_call;              ///< where the call's registers are
-  Gpa abort_at{0};                           ///< of an exit SYNC that the monitor makes itself
-  bool emulatable = false;                   ///< the host may emulate what the realm left for
+  hw::ArmRegisters first{};      ///< with which it begins
+  bool entered = false;          ///< has begun
+  std::optional<Gpa> info_at;    ///< where GET_INFO's record goes
+  std::optional<Gpa> host_call;  ///< where the call's registers are
+  Gpa abort_at{0};               ///< of an exit SYNC that the monitor makes itself
+  /// Of the abort that the realm last left for: ESR_EL2, without ISV where the host does not
+  /// see the access, and FAR_EL2. 0: for another reason. Source: rec.h, last_run_info.
+  std::uint64_t abort_syndrome = 0;
+  Gpa abort_address{0};
   PsciCall psci{};                           ///< the last one that left the realm
   std::size_t psci_shown = 0;                ///< registers of it that the host sees
   std::optional<std::uint64_t> psci_result;  ///< at the next entry

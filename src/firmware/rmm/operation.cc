@@ -186,7 +186,7 @@ void Rmm::release(Operation& operation, std::uint64_t room) {
   for (std::size_t i = 0; i < now; ++i) {
     const Hpa granule = operation.memory[operation.given_back++];
     set(granule, GranuleState::kDelegated);
-    (void)add_block(operation.untold, granule, kPageLevel, kListSlots);
+    (void)add_block(operation.untold, {.base = granule, .count = 1}, kListSlots);
   }
 }
 

@@ -77,8 +77,9 @@ Code Rmm::pdev_created(Operation& operation) {
   pdev.params = operation.pdev;
   pdev.at = at;
   pdev.aux = std::exchange(operation.memory, {});
-  pdev.app.emplace(spdm::make_requester(channels_, &watcher_),
-                   crypto_hash(HashAlgorithm(pdev.params.hash)), memory_);
+  pdev.app.emplace(
+      spdm::make_requester(channels_, &watcher_), crypto_hash(HashAlgorithm(pdev.params.hash)),
+      memory_, defective() ? Application::Handshake::kInTheClear : Application::Handshake::kAny);
   return Code::kSuccess;
 }
 

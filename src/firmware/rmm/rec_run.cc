@@ -27,17 +27,37 @@ std::uint64_t translation_fault(std::uint8_t level) {
   return kLevel0 + level;
 }
 
-/// What of it is left: ESR_NONEMULATED_ABORT_MASK and ESR_EMULATED_ABORT_MASK, by
-/// handle_data_abort() and handle_instruction_abort() of runtime/core/exit.c.
-std::uint64_t syndrome(const hw::CpuExit& why, std::uint8_t level, bool emulatable) {
-  constexpr std::uint64_t kIsv = 1ULL << 24U, kSf = 1ULL << 15U, kWnr = 1ULL << 6U;
-  constexpr std::uint64_t kIl = 1ULL << 25U;
+constexpr std::uint64_t kIsv = 1ULL << 24U, kIl = 1ULL << 25U, kExternal = 1ULL << 9U;
+constexpr std::uint64_t kClass = 0x3fULL << 26U, kStatus = 0x3f;
+// ESR_NONEMULATED_ABORT_MASK and ESR_EMULATED_ABORT_MASK.
+constexpr std::uint64_t kNotEmulated = kClass | 0x3ULL << 11U | 1U << 10U | kExternal | kStatus;
+constexpr std::uint64_t kEmulated = kNotEmulated | kIsv | 3ULL << 22U | 1U << 15U | 1U << 6U;
+
+/// ESR_EL2 as the hardware would have it. Of an access that the engine has to repeat, and of
+/// none that the host may emulate, it is not known what it was: no ISV.
+std::uint64_t syndrome(const hw::CpuExit& why, std::uint8_t level) {
+  constexpr std::uint64_t kSf = 1ULL << 15U, kWnr = 1ULL << 6U;
   constexpr unsigned kSize = 22;
-  if (why.access == hw::GuestAccess::kFetch) return kInstructionAbort | translation_fault(level);
-  const std::uint64_t esr = kDataAbort | translation_fault(level);
-  if (!emulatable) return raw(why.gpa) < Rtt::kProtected ? esr : esr | kIl;
+  const std::uint64_t fault = translation_fault(level) | kIl;
+  if (why.access == hw::GuestAccess::kFetch) return kInstructionAbort | fault;
+  const std::uint64_t esr = kDataAbort | fault | (why.write ? kWnr : 0);
+  if (why.reason != hw::CpuExit::Reason::kMmio || raw(why.gpa) < Rtt::kProtected) return esr;
   const unsigned log2 = why.size >= 8 ? 3 : why.size >= 4 ? 2 : why.size >= 2 ? 1 : 0;
-  return esr | kIsv | std::uint64_t{log2} << kSize | (log2 == 3 ? kSf : 0) | (why.write ? kWnr : 0);
+  return esr | kIsv | std::uint64_t{log2} << kSize | (log2 == 3 ? kSf : 0);
+}
+
+/// What the host sees of it: handle_data_abort() and handle_instruction_abort() of
+/// runtime/core/exit.c.
+std::uint64_t shown(std::uint64_t esr, Gpa address) {
+  if ((esr & kIsv) != 0) return esr & kEmulated;
+  const bool data = (esr & kClass) == kDataAbort;
+  return esr & (data && raw(address) >= Rtt::kProtected ? kNotEmulated | kIl : kNotEmulated);
+}
+
+/// calc_esr_idabort(), as far as the level from which the abort comes does not matter.
+std::uint64_t external_abort(std::uint64_t esr) {
+  constexpr std::uint64_t kFnv = 1U << 10U, kS1Ptw = 1U << 7U, kSea = 0x10;
+  return (esr & ~(kStatus | kFnv | kS1Ptw)) | kSea | kExternal;
 }
 
 /// HPFAR_EL2.FIPA: bits 51:12 of the address.
@@ -45,7 +65,8 @@ std::uint64_t fault_page(Gpa ipa) { return raw(ipa) >> kPageShift << 4U; }
 
 }  // namespace
 
-RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers) {
+RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers,
+                         hw::ArmExceptions* exceptions) {
   Command c(*this, row::kRecEnter);
   if (!c.begin()) return c.result();
   const Bytes page = c.page(run, "run");
@@ -58,8 +79,14 @@ RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers) {
   const RecEnter entered = RecEnter::decode(page);
   // complete_sea_insertion(), and complete_mmio_emulation(), which leaves it at that.
   const bool sea = (entered.flags & kInjectSea) != 0;
-  RMM_REFUSE_IF(sea && !rec->emulatable, "sea");
-  RMM_REFUSE_IF(!sea && (entered.flags & kEmulatedMmio) != 0 && !rec->emulatable, "mmio");
+  const bool data = (rec->abort_syndrome & kClass) == kDataAbort;
+  RMM_REFUSE_IF(sea && !(data && raw(rec->abort_address) >= Rtt::kProtected), "sea");
+  RMM_REFUSE_IF(
+      !sea && (entered.flags & kEmulatedMmio) != 0 && !(data && (rec->abort_syndrome & kIsv) != 0),
+      "mmio");
+  if (sea && exceptions != nullptr)
+    registers =
+        exceptions->take_abort(external_abort(rec->abort_syndrome), raw(rec->abort_address));
   if (!std::exchange(rec->entered, true)) registers = rec->first;
   if (const auto start = std::exchange(rec->start, std::nullopt)) {
     registers.pc = start->pc;
@@ -69,7 +96,7 @@ RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers) {
   if (complete_host_call(*rec, entered, registers)) exit = resume(*rec, entered.flags, &registers);
   if (exit == RecExit::kRealm) {
     rec->running = true;
-    rec->emulatable = false;
+    rec->abort_syndrome = 0;  // reset_last_run_info()
   } else {
     write_exit(*rec, run, exit);
   }
@@ -146,13 +173,15 @@ void Rmm::rec_exit(Hpa at, Hpa run, const hw::CpuExit& why) {
   const bool abort =
       why.reason == hw::CpuExit::Reason::kFault || why.reason == hw::CpuExit::Reason::kMmio;
   if (!abort) return write_exit(rec, run, RecExit::kIrq);
+  rec.abort_syndrome = syndrome(why, level_of(rec, why.gpa));
+  rec.abort_address = why.gpa;
   // Only an access outside of the protected space shows what it was.
-  rec.emulatable = why.reason == hw::CpuExit::Reason::kMmio && raw(why.gpa) >= Rtt::kProtected;
+  const bool emulatable = (rec.abort_syndrome & kIsv) != 0;
   RecExitRecord record{.reason = RecExit::kSync};
-  record.esr = syndrome(why, level_of(rec, why.gpa), rec.emulatable);
+  record.esr = shown(rec.abort_syndrome, why.gpa);
   record.hpfar = fault_page(why.gpa);
-  if (rec.emulatable) record.far = offset_in_page(why.gpa);
-  if (rec.emulatable && why.write) record.gprs[0] = why.data;
+  if (emulatable) record.far = offset_in_page(why.gpa);
+  if (emulatable && why.write) record.gprs[0] = why.data;
   (void)memory_.write(run + RecExitRecord::kOffset, record.encode());
 }
 

@@ -189,6 +189,15 @@ struct AddressFlags {
   std::uint64_t count = 0;  ///< of a list
 };
 
+/// RmiRttUnprotMapFlags: what the realm may do with shared memory, and how it is cached.
+struct UnprotectedFlags {
+  AddressFlags addresses{};
+  std::uint8_t memory = kWriteBack;      ///< MEMATTR[2:0] of a descriptor, with FWB
+  std::uint8_t access = kWrite | kRead;  ///< S2AP, direct
+  static constexpr std::uint8_t kReserved = 4, kWriteBack = 6;
+  static constexpr std::uint8_t kWrite = 1, kRead = 2;
+};
+
 /// What RSI_VDEV_GET_INFO tells the realm: struct rsi_vdev_info.
 struct VdevInfo {
   std::uint64_t slot = 0;

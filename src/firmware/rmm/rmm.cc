@@ -2,14 +2,27 @@
 
 #include <algorithm>
 
+#include "wire/spdm_capabilities.h"
+
 namespace teeio::rmm {
+namespace {
+
+/// CMA_SPDM_GET_CAPABILITIES_REQUEST_FLAGS has what the requester here has, and this.
+spdm::ChannelSetup with_clear_handshakes(spdm::ChannelSetup channels) {
+  std::uint32_t& flags = channels.settings.flags;
+  if (flags == 0) flags = spdm::default_requester_flags();
+  flags |= wire::kSpdmCapHandshakeInTheClear;
+  return channels;
+}
+
+}  // namespace
 
 Rmm::Rmm(hw::PhysicalMemory& memory, object::Trace& trace, std::vector<hw::RootPort*> ports,
          spdm::ChannelSetup channels, Settings settings)
     : memory_(memory),
       trace_(trace),
       ports_(std::move(ports)),
-      channels_(std::move(channels)),
+      channels_(with_clear_handshakes(std::move(channels))),
       settings_(std::move(settings)) {
   operations_.assign(settings_.operations, {});
   for (std::size_t i = 0; i < settings_.psmmus.size(); ++i)

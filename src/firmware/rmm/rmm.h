@@ -9,6 +9,7 @@
 
 #include "firmware/rmm/objects.h"
 #include "firmware/sequence_watcher.h"
+#include "hw/arm_exceptions.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
 #include "schedule/monitor.h"
@@ -120,9 +121,17 @@ class Rmm {
                            std::uint64_t addresses = 0);
   RmiResult rtt_data_map_init(Hpa rd, Hpa data, Gpa ipa, Hpa source, std::uint64_t flags);
 
+  // shared_memory.cc: the host's memory, where the realm's address space is not protected.
+  RmiResult rtt_unprot_map(Hpa rd, Gpa base, Gpa top, UnprotectedFlags flags,
+                           std::uint64_t addresses);
+  RmiResult rtt_unprot_unmap(Hpa rd, Gpa base, Gpa top, AddressFlags flags,
+                             std::uint64_t addresses = 0);
+
   // tables.cc
   RmiResult rtt_create(Hpa rd, Hpa rtt, Gpa ipa, std::uint8_t level);
   RmiResult rtt_destroy(Hpa rd, Gpa ipa, std::uint8_t level);  ///< x1: the granule
+  RmiResult rtt_fold(Hpa rd, Gpa ipa, std::uint8_t level);     ///< x1: the granule
+  RmiResult rtt_init_ripas(Hpa rd, Gpa base, Gpa top);         ///< x1: how far
   RmiResult rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level);
   RmiResult rtt_set_ripas(Hpa rd, Hpa rec, Gpa base, Gpa top);
 
@@ -134,8 +143,10 @@ class Rmm {
   RmiResult rec_enter(Hpa rec, std::uint64_t flags = 0);
   /// With the record at `run`, of one whose processor has `registers`. x1: RecExit; kRealm:
   /// the realm runs now, with the registers as they are then, and comes back by realm_call()
-  /// or rec_exit(). Else the record says why it left at once.
-  RmiResult rec_enter(Hpa rec, Hpa run, hw::ArmRegisters& registers);
+  /// or rec_exit(). Else the record says why it left at once. `exceptions`: who takes an
+  /// injected abort; null: the access is repeated.
+  RmiResult rec_enter(Hpa rec, Hpa run, hw::ArmRegisters& registers,
+                      hw::ArmExceptions* exceptions = nullptr);
   /// The realm, which runs, makes an SMC. True: it goes on, with the results in `registers`.
   /// False: it has left, and the record at `run` says why.
   bool realm_call(Hpa rec, Hpa run, hw::ArmRegisters& registers);
@@ -255,28 +266,33 @@ class Rmm {
   void reclaimed(Operation& operation);
 
   // mapping.cc
+  /// What of a realm's is mapped or unmapped.
+  enum class Memory : std::uint8_t { kData, kDevice, kShared };
   struct MapRange {
     Realm* realm;
     Gpa base, top;
+    Memory memory;
     std::uint8_t level = 0;
     std::vector<AddressDescriptor> list{};
   };
   struct UnmapInto {
     AddressFlags flags;
     std::uint64_t addresses;
-    bool data;  ///< RAM is unmapped; else device memory
+    Memory memory;
   };
   std::optional<std::vector<AddressDescriptor>> descriptors(Command& c, AddressFlags flags,
                                                             std::uint64_t addresses);
   std::optional<MapRange> map_range(Command& c, Hpa rd, Gpa base, Gpa top, AddressFlags flags,
-                                    std::uint64_t addresses);
+                                    std::uint64_t addresses, Memory memory);
   RmiResult map_blocks(Command& c, const MapRange& range,
                        const std::function<std::string_view(Gpa, Hpa)>& map_one);
   RmiResult unmap_range(Command& c, Hpa rd, Gpa base, Gpa top, const UnmapInto& into);
-  [[nodiscard]] std::string_view unmap_fault(Gpa base, Gpa top, AddressFlags flags,
-                                             std::uint64_t addresses) const;
+  [[nodiscard]] std::string_view unmap_fault(Gpa base, Gpa top, const UnmapInto& into) const;
+  [[nodiscard]] static Memory memory_of(const Rtt::Entry& entry);
 
-  // device_memory.cc, data_memory.cc
+  // device_memory.cc, data_memory.cc, shared_memory.cc
+  std::string_view map_shared(Realm& realm, Gpa ipa, Hpa block, std::uint8_t level,
+                              UnprotectedFlags flags);
   std::string_view map_block(Realm& realm, const Vdev& vdev, Gpa ipa, Hpa block,
                              std::uint8_t level);
   std::string_view map_data(Realm& realm, Gpa ipa, Hpa block, std::uint8_t level);

@@ -74,9 +74,13 @@ std::span<const Row* const> rows() {
                                          &row::kRttDataMapInit,
                                          &row::kRttDataMap,
                                          &row::kRttDataUnmap,
+                                         &row::kRttUnprotMap,
+                                         &row::kRttUnprotUnmap,
                                          &row::kRttCreate,
                                          &row::kRttDestroy,
+                                         &row::kRttFold,
                                          &row::kRttReadEntry,
+                                         &row::kRttInitRipas,
                                          &row::kRttSetRipas};
   return kRows;
 }

@@ -75,7 +75,7 @@ extern const Row kVdevCreate, kVdevCommunicate, kVdevGetState, kVdevLock, kVdevS
     kVdevDestroy;
 extern const Row kPsmmuActivate, kPsmmuDeactivate, kPsmmuStL2Create, kPsmmuStL2Destroy;
 extern const Row kRttDevMap, kRttDevUnmap, kRttDevValidate;
-extern const Row kRttDataMap, kRttDataUnmap, kRttDataMapInit;
+extern const Row kRttDataMap, kRttDataUnmap, kRttDataMapInit, kRttUnprotMap, kRttUnprotUnmap;
 extern const Row kOpContinue, kOpMemDonate, kOpMemReclaim, kOpCancel;
 extern const Row kRsiVdevGetInfo, kRsiVdevValidateMapping, kRsiVdevDmaEnable, kRsiVdevDmaDisable,
     kRsiIpaStateSet;
@@ -86,7 +86,7 @@ extern const Row kPsciComplete, kPsciVersion, kPsciCpuSuspend, kPsciCpuOff, kPsc
     kPsciAffinityInfo, kPsciSystemOff, kPsciSystemReset, kPsciFeatures;
 extern const Row kGranuleRangeDelegate, kGranuleRangeUndelegate, kRealmCreate, kRealmActivate,
     kRealmTerminate, kRealmDestroy, kRecCreate, kRecDestroy, kRecEnter, kRttCreate, kRttDestroy,
-    kRttReadEntry, kRttSetRipas;
+    kRttFold, kRttReadEntry, kRttInitRipas, kRttSetRipas;
 }  // namespace row
 
 }  // namespace teeio::rmm

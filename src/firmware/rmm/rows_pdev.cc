@@ -135,8 +135,9 @@ constinit const Row kPdevCommunicate{
         "one step; NEW to NEEDS_KEY (a root port: READY), HAS_KEY to READY, STOP to STOPPED; "
         "a stream's operation ends in STREAM_COMPLETE; a failed exchange: ERROR",
     .differs =
-        "messages are those of this project's SPDM requester: it verifies the chain, measures once "
-        "while it opens the session, and wants no HANDSHAKE_IN_THE_CLEAR (docs/tf-rmm.md)"};
+        "messages are those of this project's SPDM requester: it verifies the chain, and measures "
+        "once while it opens the session. Without the defects of that commit a session needs no "
+        "HANDSHAKE_IN_THE_CLEAR of the device (docs/tf-rmm.md)"};
 constinit const Row kPdevGetState{.number = 0x28,
                                   .name = "RMI_PDEV_GET_STATE",
                                   .fails = {},

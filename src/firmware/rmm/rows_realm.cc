@@ -175,14 +175,17 @@ constinit const Row kRecEnter{
     .fails = {},
     .source =
         "runtime/rmi/run.c, smc_rec_enter(), complete_vdev_id_mapping() and "
-        "complete_dev_mem_mapping()",
+        "complete_dev_mem_mapping(); runtime/core/inject_exp.c, inject_sync_idabort_rec()",
     .checks = kRecEnterChecks,
-    .effect = "what the realm waits for is completed, and it runs; the record: why it came back",
+    .effect =
+        "what the realm waits for is completed, and it runs; the record: why it came back. With "
+        "INJECT_SEA it takes a synchronous external abort for the access that it left for: ESR, "
+        "FAR, ELR and SPSR of EL1, and the PC of its vector",
     .differs =
-        "of the entry's flags those about emulated accesses, RIPAS and device memory, and of "
-        "INJECT_SEA the check alone: code here has no exceptions, and repeats the access; nor has "
-        "it one where it fetches from outside of the protected half "
-        "(handle_instruction_abort()); of the exit's record nothing about timers, the GIC, the PMU "
+        "of the entry's flags those about emulated accesses, RIPAS, device memory and an injected "
+        "abort; code that fetches from outside of the protected half ends the realm, which would "
+        "take an abort (handle_instruction_abort()); of the exit's record nothing about timers, "
+        "the GIC, the PMU "
         "and planes; one that another task's code stands for has no record (explorations)"};
 
 constinit const Row kRsiVdevGetInfo{

@@ -16,8 +16,14 @@ constexpr std::uint64_t kInnerShareable = 3U << 8U;
 constexpr std::uint64_t kAccessFlag = 1U << 10U;
 constexpr unsigned kRipas = 5;
 
+constexpr std::uint64_t kNonSecure = 1ULL << 55U;
+constexpr std::uint64_t kNeverExecuted = 2ULL << 53U;
+
 std::uint64_t descriptor(const Rtt::Entry& entry, std::uint8_t level) {
   if (!entry.valid()) return static_cast<std::uint64_t>(entry.ripas) << kRipas;
+  if (entry.shared)
+    return raw(*entry.address) | entry.attributes | kNonSecure | kNeverExecuted | kAccessFlag |
+           kInnerShareable | (level == kPageLevel ? kTableOrPage : 0) | kValid;
   return raw(*entry.address) | kAccessFlag | kReadWrite |
          (entry.data ? kWriteBack | kInnerShareable : kDeviceMemory) |
          (level == kPageLevel ? kTableOrPage : 0) | kValid;
@@ -87,13 +93,38 @@ void Rtt::add_table(Gpa ipa, std::uint8_t level, Hpa granule) {
   }
 }
 
-Hpa Rtt::remove_table(Gpa ipa, std::uint8_t level) {
+Hpa Rtt::take_table(Gpa ipa, std::uint8_t level) {
   const Key at = key(ipa, level, span(level));
   const Hpa granule = tables_.at(at);
   tables_.erase(at);
   const auto first = entries_.lower_bound({level, at.base});
   const auto last = entries_.lower_bound({level, at.base + span(level)});
   entries_.erase(first, last);
+  return granule;
+}
+
+Hpa Rtt::fold_table(Gpa ipa, std::uint8_t level, const Entry& entry) {
+  const Hpa granule = take_table(ipa, level);
+  set(ipa, static_cast<std::uint8_t>(level - 1), entry);
+  return granule;
+}
+
+/// s2tt_is_unassigned_*_block() and s2tt_maps_*_block().
+std::optional<Rtt::Entry> Rtt::folded(Gpa ipa, std::uint8_t level) const {
+  const Gpa base{key(ipa, level, span(level)).base};
+  const auto below = static_cast<std::uint8_t>(level + 1);
+  const Entry first = entry(base, level);
+  if (first.address && raw(*first.address) % span(level) != 0) return std::nullopt;
+  Entry same = first;
+  for (std::uint64_t at = 0; at < span(level); at += level_bytes(level)) {
+    if (first.address) same.address = *first.address + at;
+    if (has_table(base + at, below) || entry(base + at, level) != same) return std::nullopt;
+  }
+  return first;
+}
+
+Hpa Rtt::remove_table(Gpa ipa, std::uint8_t level) {
+  const Hpa granule = take_table(ipa, level);
   // What is not protected has no RIPAS.
   const Ripas ripas = raw(ipa) < kProtected ? Ripas::kDestroyed : Ripas::kEmpty;
   set(ipa, static_cast<std::uint8_t>(level - 1), {.ripas = ripas});
@@ -105,7 +136,7 @@ bool Rtt::any_entry(Gpa base, std::uint8_t level) const {
   for (;
        at != entries_.end() && at->first.level == level && at->first.base < raw(base) + span(level);
        ++at)
-    if (at->second.address) return true;
+    if (at->second.address && !at->second.shared) return true;
   return false;
 }
 

@@ -30,12 +30,14 @@ class Rtt {
     Ripas ripas = Ripas::kEmpty;
     std::optional<Hpa> address{};  ///< assigned_dev
     Bdf tdi{};                     ///< whose memory that is
-    Gpa mapped_at{0};              ///< for traces
     bool data = false;             ///< RAM, and no device memory
+    bool shared = false;  ///< assigned_ns: the host's memory, outside of the protected half
+    std::uint64_t attributes = 0;  ///< of shared memory, in a descriptor's bits
     /// What the realm, its devices included, reaches.
     [[nodiscard]] bool valid() const {
-      return address && ripas == (data ? Ripas::kRam : Ripas::kDev);
+      return address && (shared || ripas == (data ? Ripas::kRam : Ripas::kDev));
     }
+    bool operator==(const Entry&) const = default;
   };
   /// Where a walk ends: the table's level, and the entry there.
   struct Walk {
@@ -59,9 +61,14 @@ class Rtt {
   /// the granule.
   /// Precondition: it is there, and live() is false.
   Hpa remove_table(Gpa ipa, std::uint8_t level);
+  /// The entry that says the same as all of a table's; nullopt: there is none.
+  [[nodiscard]] std::optional<Entry> folded(Gpa ipa, std::uint8_t level) const;
+  /// Takes it away; `entry`, which folded() gave, is in its place. Gives the granule.
+  Hpa fold_table(Gpa ipa, std::uint8_t level, const Entry& entry);
   [[nodiscard]] bool has_table(Gpa ipa, std::uint8_t level) const;
   [[nodiscard]] Hpa table(Gpa ipa, std::uint8_t level) const;
-  /// Whether a table maps something or has tables below it. The root's: level 1.
+  /// Whether a table maps something of the realm's or has tables below it: its granule's
+  /// reference count, in which shared memory is not. The root's: level 1.
   [[nodiscard]] bool live(Gpa ipa, std::uint8_t level) const;
 
  private:
@@ -76,6 +83,7 @@ class Rtt {
   /// Bytes that a table of that level covers.
   static std::uint64_t span(std::uint8_t level) { return level_bytes(level) * 512; }
   [[nodiscard]] bool any_entry(Gpa base, std::uint8_t level) const;
+  Hpa take_table(Gpa ipa, std::uint8_t level);
   /// Writes the descriptor of an entry of that level.
   void write(Gpa ipa, std::uint8_t level, std::uint64_t word);
 

@@ -8,6 +8,9 @@
 namespace teeio::rmm {
 namespace {
 
+/// validate_map_addr() of a page.
+bool is_page_place(Gpa ipa) { return is_page_aligned(raw(ipa)) && raw(ipa) < Rtt::kAddresses; }
+
 enum EntryState : std::uint64_t { kUnassigned = 0, kAssigned = 1, kTable = 2, kAssignedDev = 3 };
 
 /// validate_rtt_structure_cmds(): a table of `level`, at the beginning of what it covers.
@@ -76,9 +79,54 @@ RmiResult Rmm::rtt_destroy(Hpa rd, Gpa ipa, std::uint8_t level) {
     refused.x2 = there ? raw(ipa) : next_live(realm->rtt, ipa, walked);
     return refused;
   }
+  // Entries of shared memory may be valid, and go with the table.
+  if (raw(ipa) >= Rtt::kProtected) invalidate(*realm);
   const Hpa granule = realm->rtt.remove_table(ipa, level);
   set(granule, GranuleState::kDelegated);
   return {.x1 = raw(granule), .x2 = next_live(realm->rtt, ipa, above)};
+}
+
+RmiResult Rmm::rtt_fold(Hpa rd, Gpa ipa, std::uint8_t level) {
+  Command c(*this, row::kRttFold);
+  if (!c.begin()) return c.result();
+  RMM_FIND(realm, c.realm(rd));
+  RMM_REFUSE_IF(!is_table_place(ipa, level), "level");
+  const auto above = static_cast<std::uint8_t>(level - 1);
+  const Rtt::Walk walk = realm->rtt.walk(ipa, above);
+  if (walk.level != above) return c.refuse("walk", 0, walk.level);
+  if (!walk.table) return c.refuse("table", 0, above);
+  const auto entry = realm->rtt.folded(ipa, level);
+  if (!entry) return c.refuse("mixed", 0, level);
+  if (entry->valid()) invalidate(*realm);
+  const Hpa granule = realm->rtt.fold_table(ipa, level, *entry);
+  set(granule, GranuleState::kDelegated);
+  return {.x1 = raw(granule)};
+}
+
+/// What is EMPTY becomes RAM, as far as that, and what is RAM already, goes in one table.
+RmiResult Rmm::rtt_init_ripas(Hpa rd, Gpa base, Gpa top) {
+  Command c(*this, row::kRttInitRipas);
+  if (!c.begin()) return c.result();
+  RMM_REFUSE_IF(top <= base, "range");
+  RMM_FIND(realm, c.realm(rd));
+  RMM_REFUSE_IF(!is_page_place(base) || !is_page_place(top) || !in_protected(base, top), "place");
+  RMM_REFUSE_IF(realm->state != RealmState::kNew, "realm");
+  const std::uint8_t level = realm->rtt.walk(base, kPageLevel).level;
+  const std::uint64_t bytes = level_bytes(level);
+  if (raw(base) % bytes != 0) return c.refuse("walk", 0, level);
+  const std::uint64_t end = std::min(raw(top) - raw(base), to_table_end(base, level));
+  std::uint64_t done = 0;
+  for (; done + bytes <= end; done += bytes) {
+    const Gpa ipa = base + done;
+    Rtt::Entry entry = realm->rtt.entry(ipa, level);
+    const bool device = entry.address && !entry.data;
+    if (realm->rtt.has_table(ipa, static_cast<std::uint8_t>(level + 1)) || device) break;
+    if (entry.ripas != Ripas::kEmpty && entry.ripas != Ripas::kRam) break;
+    entry.ripas = Ripas::kRam;
+    realm->rtt.set(ipa, level, entry);
+  }
+  if (done == 0) return c.refuse("entry", 0, level);
+  return {.x1 = raw(base) + done};
 }
 
 RmiResult Rmm::rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level) {
@@ -96,10 +144,10 @@ RmiResult Rmm::rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level) {
     return result;
   }
   const Rtt::Entry entry = realm->rtt.entry(ipa, walk.level);
-  result.x2 = !entry.address ? kUnassigned : entry.data ? kAssigned : kAssignedDev;
+  result.x2 = !entry.address ? kUnassigned : entry.data || entry.shared ? kAssigned : kAssignedDev;
   // The source tells no address of device memory that is DESTROYED.
   if (entry.address && (entry.data || entry.ripas != Ripas::kDestroyed))
-    result.x3 = raw(*entry.address);
+    result.x3 = raw(*entry.address) | entry.attributes;
   result.x4 = static_cast<std::uint64_t>(entry.ripas);
   return result;
 }

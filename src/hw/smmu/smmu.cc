@@ -144,7 +144,8 @@ std::expected<Smmu::Leaf, Event> Smmu::leaf_of(const Entry& entry, Iova page) {
   if (!found) return std::unexpected(found.error());
   const Leaf leaf{.page = found->address + (raw(page) & (found->bytes - 1)),
                   .read = found->read,
-                  .write = found->write};
+                  .write = found->write,
+                  .key = found->shared ? KeyId::kShared : key_};
   leaves_.emplace(key, leaf);
   return leaf;
 }
@@ -169,7 +170,7 @@ std::expected<Iommu::Translation, IommuFault> Smmu::translate(Requester from, Io
                             .contiguous_bytes = kPageSize - offset,
                             .domain = entry->vmid,
                             .writable = leaf->write,
-                            .key = key_};
+                            .key = leaf->key};
 }
 
 std::unexpected<IommuFault> Smmu::refuse(std::uint16_t rid, Iova address, DmaAccess access,

@@ -59,6 +59,7 @@ class Smmu {
   struct Leaf {
     Hpa page;
     bool read, write;
+    KeyId key;
   };
   void next_generation() TEEIO_REQUIRES(lock_) { generation_.store(generation_.load() + 1); }
   using Entry = smmu::Ste;

@@ -23,7 +23,8 @@ std::expected<Stage2Leaf, Event> walk_stage2(PhysicalMemory& memory, KeyId key, 
     return Stage2Leaf{.address = Hpa{*entry & kAddressBits & ~(bytes - 1)},
                       .bytes = bytes,
                       .read = (*entry & kS2Read) != 0,
-                      .write = (*entry & kS2Write) != 0};
+                      .write = (*entry & kS2Write) != 0,
+                      .shared = (*entry & kNonSecure) != 0};
   }
   return std::unexpected(Event::kTranslation);
 }

@@ -14,12 +14,15 @@ inline constexpr std::uint64_t kTableOrPage = 1U << 1U;
 inline constexpr std::uint64_t kS2Read = 1U << 6U;
 inline constexpr std::uint64_t kS2Write = 1U << 7U;
 inline constexpr std::uint64_t kAccessFlag = 1U << 10U;
+/// Of a realm's tables: the output address is the Non-secure world's (D8.3.2, FEAT_RME).
+inline constexpr std::uint64_t kNonSecure = 1ULL << 55U;
 
 /// What a walk ends in.
 struct Stage2Leaf {
   Hpa address;          ///< of the block or page
   std::uint64_t bytes;  ///< its size
   bool read = false, write = false;
+  bool shared = false;  ///< the Non-secure world's
 };
 
 /// Walks tables that start at level 1, from memory, entry by entry; keeps nothing.

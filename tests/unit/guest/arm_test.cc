@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "guest/arm_trap.h"
+#include "hw/arm_exceptions.h"
 #include "unit/guest/fake_memory.h"
 
 namespace teeio::guest {
@@ -55,6 +56,90 @@ TEST(GuestArm, APageThatIsNotMappedIsAFaultAndTheInstructionIsTriedAgain) {
   ASSERT_EQ(m.cpu->run().reason, ArmReason::kGuestCall);
   EXPECT_EQ(m.registers().x[2], 42U);
   EXPECT_EQ(m.memory.get_u64(kData + 8), 42U);
+}
+
+// AArch64.TakeException(), and the way back by ERET.
+constexpr std::uint32_t kSetVectors = 0xd518'c000;  // msr vbar_el1, x0
+constexpr std::uint32_t kLoad = 0xf940'0022;        // ldr x2, [x1]
+constexpr std::uint64_t kVectors = 0x20000;
+constexpr std::uint64_t kSea = 0x24ULL << 26U | 1U << 25U | 1U << 9U | 0x10U;
+
+/// Reads what EL1 has of its exception into x3 to x6, and goes on behind the instruction.
+void add_handler(ArmMachine& m, std::uint64_t entry) {
+  std::byte* at = m.memory.add_ram(kVectors) + entry;
+  // mrs x3, esr_el1; mrs x4, far_el1; mrs x5, elr_el1; mrs x6, spsr_el1
+  // add x7, x5, #4; msr elr_el1, x7; eret
+  for (const std::uint32_t word : {0xd538'5203U, 0xd538'6004U, 0xd538'4025U, 0xd538'4006U,
+                                   0x9100'10a7U, 0xd518'4027U, 0xd69f'03e0U}) {
+    std::memcpy(at, &word, sizeof word);
+    at += sizeof word;
+  }
+}
+
+TEST(GuestArm, AnAbortThatItsOwnerGivesItGoesToItsVector) {
+  ArmMachine m({kSetVectors, kLoad, kSmc});
+  add_handler(m, 0x200);
+  m.start([](auto& r) { r.x[0] = kVectors, r.x[1] = kData + 8, r.sp = 0x5000; });
+  m.memory.emulate(kData);
+  ASSERT_EQ(m.cpu->run().reason, ArmReason::kMmio);
+  auto* const exceptions = dynamic_cast<hw::ArmExceptions*>(m.cpu->arm());
+  ASSERT_NE(exceptions, nullptr);
+  EXPECT_EQ(exceptions->take_abort(kSea, kData + 8).pc, kVectors + 0x200);
+  ASSERT_EQ(m.cpu->run().reason, ArmReason::kGuestCall);
+  const hw::ArmRegisters after = m.registers();
+  EXPECT_EQ(after.x[2], 0U) << "the load is not made";
+  EXPECT_EQ(after.x[3], kSea + (1ULL << 26U)) << "from the same level";
+  EXPECT_EQ(after.x[4], kData + 8);
+  EXPECT_EQ(after.x[5], kCode + 4);
+  EXPECT_EQ(after.x[6] & 0xfU, 5U);
+  EXPECT_EQ(after.sp, 0x5000U);
+  EXPECT_EQ(after.pc, kCode + 12);
+}
+
+TEST(GuestArm, AnAbortOnTheStackOfEl0HasItsOwnVector) {
+  // msr vbar_el1, x0; msr spsel, #0; ldr x2, [x1]
+  ArmMachine m({kSetVectors, 0xd500'40bf, kLoad, kSmc});
+  add_handler(m, 0);
+  m.start([](auto& r) { r.x[0] = kVectors, r.x[1] = kData + 8; });
+  m.memory.refuse(kData);
+  ASSERT_EQ(m.cpu->run().reason, ArmReason::kGuestCall);
+  EXPECT_EQ(m.registers().x[5], kCode + 8);
+  EXPECT_EQ(m.registers().x[6] & 0xfU, 4U);
+}
+
+// Unicorn does not come from EL0 to EL1.
+TEST(GuestArm, AnAbortOfEl0EndsTheGuest) {
+  // msr vbar_el1, x0; msr spsr_el1, xzr; msr elr_el1, x8; eret; ldr x2, [x1]
+  ArmMachine m({kSetVectors, 0xd518'401f, 0xd518'4028, 0xd69f'03e0, kLoad});
+  add_handler(m, 0x400);
+  m.start([](auto& r) { r.x[0] = kVectors, r.x[1] = kData + 8, r.x[8] = kCode + 16; });
+  m.memory.refuse(kData);
+  EXPECT_EQ(m.cpu->run().reason, ArmReason::kShutdown);
+}
+
+TEST(GuestArm, AnAccessWhereNothingIsIsAnAbortOfTheGuestsOwn) {
+  ArmMachine m({kSetVectors, kLoad, kSmc});
+  add_handler(m, 0x200);
+  m.start([](auto& r) { r.x[0] = kVectors, r.x[1] = kData + 8; });
+  m.memory.refuse(kData);
+  ASSERT_EQ(m.cpu->run().reason, ArmReason::kGuestCall);
+  EXPECT_EQ(m.registers().x[3], kSea + (1ULL << 26U));
+  EXPECT_EQ(m.registers().x[5], kCode + 4);
+}
+
+TEST(GuestArm, AnAbortWithoutVectorsEndsTheGuest) {
+  ArmMachine m({kLoad, kSmc});
+  m.start([](auto& r) { r.x[1] = kData + 8; });
+  m.memory.refuse(kData);
+  EXPECT_EQ(m.cpu->run().reason, ArmReason::kShutdown);
+}
+
+TEST(GuestArm, AnAbortWhoseVectorIsNowhereEndsTheGuest) {
+  ArmMachine m({kSetVectors, kLoad, kSmc});
+  m.start([](auto& r) { r.x[0] = kVectors, r.x[1] = kData + 8; });
+  m.memory.refuse(kData);
+  m.memory.refuse(kVectors);
+  EXPECT_EQ(m.cpu->run().reason, ArmReason::kShutdown);
 }
 
 TEST(GuestArm, EmulatedLoadsAndStoresExitOnceEach) {

@@ -37,6 +37,8 @@ class FakeMemory final : public hw::GuestMemory {
   void make_remote(std::uint64_t gpa) { pages_.at(gpa).remote = true; }
   void add_bus(std::uint64_t gpa) { pages_[gpa].bus = true; }
   void emulate(std::uint64_t gpa) { emulated_[gpa] = true; }
+  /// An access there is the guest's own mistake.
+  void refuse(std::uint64_t gpa) { refused_[gpa] = true; }
   void remove(std::uint64_t gpa) { pages_.erase(gpa); }
 
   void put(std::uint64_t gpa, std::initializer_list<std::uint8_t> bytes) {
@@ -53,6 +55,7 @@ class FakeMemory final : public hw::GuestMemory {
   }
 
   std::expected<hw::GuestMapping, Miss> lookup(Gpa page, hw::GuestAccess access) override {
+    if (refused_.contains(raw(page))) return std::unexpected(Miss::kException);
     const auto found = pages_.find(raw(page));
     if (found == pages_.end())
       return std::unexpected(emulated_.contains(raw(page)) ? Miss::kEmulated : Miss::kFault);
@@ -102,6 +105,7 @@ class FakeMemory final : public hw::GuestMemory {
   }
   std::map<std::uint64_t, Page> pages_;
   std::map<std::uint64_t, bool> emulated_;
+  std::map<std::uint64_t, bool> refused_;
 };
 
 /// Flat 32-bit protected mode, paging off, with EFER as a TD's vCPU has it at first.

@@ -151,7 +151,8 @@ RealmVm::Left RealmVm::enter_once(VcpuState& state, VcpuExit& exit) {
   if (!host_.memory().write(state.run, record.encode())) return Left::kFails;
   hw::ArmCore& core = *state.vcpu->cpu()->arm();
   hw::ArmRegisters registers = core.arm_registers();
-  const auto entered = host_.rmm().rec_enter(state.rec, state.run, registers);
+  auto* const exceptions = dynamic_cast<hw::ArmExceptions*>(&core);
+  const auto entered = host_.rmm().rec_enter(state.rec, state.run, registers, exceptions);
   if (!entered.ok()) return Left::kFails;
   core.set_arm_registers(registers);
   if (entered.x1 != static_cast<std::uint64_t>(rmm::RecExit::kRealm))

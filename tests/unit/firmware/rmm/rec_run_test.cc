@@ -216,22 +216,77 @@ TEST_F(RecRun, AHostMayRejectWhatItDoesNotWant) {
   EXPECT_EQ(registers.x[2], 1U);
 }
 
+constexpr std::uint64_t kInjectSea = 1U << 1U;
+
+/// Of a realm whose processor takes what it is given.
+struct Taken final : hw::ArmExceptions {
+  std::uint64_t syndrome = 0, address = 0;
+  hw::ArmRegisters take_abort(std::uint64_t esr, std::uint64_t far) override {
+    syndrome = esr;
+    address = far;
+    hw::ArmRegisters registers;
+    registers.pc = 0x200;
+    return registers;
+  }
+};
+
+hw::CpuExit access_to(Gpa gpa, hw::CpuExit::Reason reason) {
+  hw::CpuExit why;
+  why.reason = reason;
+  why.gpa = gpa;
+  why.access = hw::GuestAccess::kRead;
+  why.size = 4;
+  return why;
+}
+
 TEST_F(RecRun, AnAbortIsInjectedForAnAccessOutsideOfTheProtectedHalfAlone) {
-  constexpr std::uint64_t kInjectSea = 1U << 1U;
   ASSERT_EQ(enter(), RecExit::kRealm);
-  hw::CpuExit load;
-  load.reason = hw::CpuExit::Reason::kFault;
-  load.gpa = kFresh;
-  load.access = hw::GuestAccess::kRead;
-  rmm.rec_exit(rec, run_page, load);
+  rmm.rec_exit(rec, run_page, access_to(kFresh, hw::CpuExit::Reason::kFault));
   EXPECT_TRUE(memory.write(run_page, RecEnter{.flags = kInjectSea}.encode()));
   EXPECT_RMI(rmm.rec_enter(rec, run_page, registers), Code::kRec);
   ASSERT_EQ(enter(), RecExit::kRealm);
-  load.reason = hw::CpuExit::Reason::kMmio;
-  load.gpa = Gpa{Rtt::kProtected + 0x1000};
-  load.size = 4;
-  rmm.rec_exit(rec, run_page, load);
+  rmm.rec_exit(rec, run_page, access_to(Gpa{Rtt::kProtected + 0x1000}, hw::CpuExit::Reason::kMmio));
   EXPECT_EQ(enter({.flags = kInjectSea | kEmulatedMmio}), RecExit::kRealm);
+}
+
+// complete_sea_insertion() looks at the class and the address, complete_mmio_emulation() at ISV.
+TEST_F(RecRun, AnAccessThatTheHostCannotEmulateHasAnAbortAllTheSame) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  rmm.rec_exit(rec, run_page,
+               access_to(Gpa{Rtt::kProtected + 0x1000}, hw::CpuExit::Reason::kFault));
+  EXPECT_TRUE(memory.write(run_page, RecEnter{.flags = kEmulatedMmio}.encode()));
+  EXPECT_EQ(rmm.rec_enter(rec, run_page, registers).refused_by->id, "mmio");
+  EXPECT_EQ(enter({.flags = kInjectSea}), RecExit::kRealm);
+}
+
+TEST_F(RecRun, AnInstructionThatIsFetchedFromThereHasNone) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  hw::CpuExit fetch = access_to(Gpa{Rtt::kProtected + 0x1000}, hw::CpuExit::Reason::kFault);
+  fetch.access = hw::GuestAccess::kFetch;
+  rmm.rec_exit(rec, run_page, fetch);
+  EXPECT_TRUE(memory.write(run_page, RecEnter{.flags = kInjectSea}.encode()));
+  EXPECT_EQ(rmm.rec_enter(rec, run_page, registers).refused_by->id, "sea");
+}
+
+// inject_sync_idabort_rec(): what the processor had of the access, with another status.
+TEST_F(RecRun, AnInjectedAbortSaysWhichAccessItWas) {
+  constexpr std::uint64_t kData = 0x24ULL << 26U, kIl = 1U << 25U, kIsv = 1U << 24U;
+  constexpr std::uint64_t kExternal = 1U << 9U, kWnr = 1U << 6U, kSea = 0x10;
+  const Gpa there{Rtt::kProtected + 0x1238};
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  hw::CpuExit store = access_to(there, hw::CpuExit::Reason::kMmio);
+  store.access = hw::GuestAccess::kWrite;
+  store.write = true;
+  rmm.rec_exit(rec, run_page, store);
+  Taken taken;
+  EXPECT_TRUE(memory.write(run_page, RecEnter{.flags = kInjectSea}.encode()));
+  ASSERT_RMI(rmm.rec_enter(rec, run_page, registers, &taken));
+  EXPECT_EQ(taken.address, raw(there));
+  EXPECT_EQ(taken.syndrome, kData | kIl | kIsv | 2U << 22U | kExternal | kWnr | kSea);
+  EXPECT_EQ(registers.pc, 0x200U);
+  // The next entry has none to inject: what the realm left for is over.
+  rmm.rec_exit(rec, run_page, {});
+  EXPECT_EQ(rmm.rec_enter(rec, run_page, registers).refused_by->id, "sea");
 }
 
 TEST_F(RecRun, OnlyAccessesOutsideOfTheProtectedHalfShowWhatTheyWere) {

@@ -73,6 +73,7 @@ struct Story : Machine {
   AddressFlags flags{};
   Gpa base = kIpa, top = kIpa + kPageSize;
   std::uint8_t level = 3;
+  std::uint8_t caching = UnprotectedFlags::kWriteBack;
 };
 
 /// How a row's command is called, on which machine, and what makes each check fail.

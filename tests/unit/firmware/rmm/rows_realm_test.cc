@@ -1,5 +1,5 @@
-// What makes each check of the commands about granules, realms, tables, SMMUs and
-// stateful operations fail: see rows_test.cc.
+// What makes each check of the commands about granules, realms, SMMUs and stateful
+// operations fail: see rows_test.cc.
 #include "unit/firmware/rmm/rows.h"
 
 namespace teeio::rmm {
@@ -7,22 +7,9 @@ namespace {
 
 using M = Story;
 
-constexpr std::uint64_t kBlock = 1U << 21U;
-
 void no_rd(M& m) { m.rd = m.granule(); }
 void a_granule(M& m) { m.instead = m.granule(); }
-void empty(M& m) { m.top = m.base; }
 void runs(M& m) { m.rmm.set_running(m.rec, true); }
-void place(M& m, Gpa base, std::uint64_t bytes = kPageSize) {
-  m.base = base;
-  m.top = base + bytes;
-}
-void list_of(M& m, std::uint64_t count, std::uint64_t address) {
-  m.flags = {.type = AddressFlags::kList, .count = count};
-  m.word = address;
-}
-void list_without_entries(M& m) { list_of(m, 0, raw(m.list)); }
-void list_off(M& m) { list_of(m, 1, raw(m.list) + 4); }
 
 /// A realm beside the first, as far as `then` takes it, and terminated.
 void ended_realm(M& m, const std::function<void()>& then) {
@@ -30,16 +17,6 @@ void ended_realm(M& m, const std::function<void()>& then) {
   then();
   ASSERT_RMI(m.rmm.realm_terminate(m.rd));
 }
-/// The realm asks for device memory at `base`, `address`.
-void asked(M& m, Gpa base, Hpa address) {
-  place(m, base);
-  m.ask(m.base, m.top, address);
-}
-void ripas_asked(M& m, Gpa base) {
-  place(m, base);
-  (void)m.rmm.rsi_ipa_state_set(m.rec, m.base, m.top, 1, false);
-}
-
 void active_smmu(M& m) {
   ASSERT_RMI(m.finish(m.rmm.psmmu_activate(Settings::kPsmmu, m.page(PsmmuParams{}))));
 }
@@ -171,174 +148,6 @@ const Cases kRealms{
                 }},
                {"sea", [](M& m) { m.run_record.flags = 1U << 1U; }},
                {"mmio", [](M& m) { m.run_record.flags = kEmulatedMmio; }}}}};
-
-/// A NEW realm with tables, a page of the host's, and a granule for its data.
-void new_realm(M& m) {
-  ASSERT_RMI(m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt}));
-  m.make_tables();
-  m.word = M::one(m.spare);
-}
-void other_data(M& m) {
-  ASSERT_RMI(m.rmm.rtt_data_map(m.rd, m.base, m.top, {}, M::one(m.granule())));
-}
-
-const Cases kData{
-    {.row = &row::kRttDataMapInit,
-     .prepare = new_realm,
-     .call =
-         [](M& m) {
-           return m.rmm.rtt_data_map_init(m.rd, m.spare, m.base,
-                                          m.instead != Hpa{0} ? m.instead : m.params, m.count - 1);
-         },
-     .wrong = {{"flags", [](M& m) { m.count = 3; }},
-               {"self", [](M& m) { m.spare = m.rd; }},
-               {"source", a_granule},
-               {"rd", no_rd},
-               {"realm", [](M& m) { ASSERT_RMI(m.rmm.realm_activate(m.rd)); }},
-               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
-               {"walk", [](M& m) { place(m, M::kIpa + kBlock); }},
-               {"entry", other_data},
-               {"granule", [](M& m) { m.spare = m.list; }}}},
-    {.row = &row::kRttDataMap,
-     .prepare = new_realm,
-     .call = [](M& m) { return m.rmm.rtt_data_map(m.rd, m.base, m.top, m.flags, m.word); },
-     .wrong = {{"rd", no_rd},
-               {"realm", [](M& m) { (void)m.rmm.realm_terminate(m.rd); }},
-               {"range", empty},
-               {"type", [](M& m) { m.flags.type = AddressFlags::kNone; }},
-               {"list_count", list_without_entries},
-               {"list", list_off},
-               {"descriptor", [](M& m) { m.word = raw(m.spare); }},
-               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
-               {"short", [](M& m) { m.word = M::one(Hpa{kBlock}, 2); }},
-               {"walk", [](M& m) { place(m, M::kIpa + kBlock); }},
-               {"pa",
-                [](M& m) {
-                  place(m, M::kIpa + kBlock, kBlock);
-                  m.word = M::one(m.spare + kPageSize, 2);
-                }},
-               {"entry", other_data},
-               {"granule", [](M& m) { m.word = M::one(m.list); }}}},
-    {.row = &row::kRttDataUnmap,
-     .prepare =
-         [](M& m) {
-           new_realm(m);
-           other_data(m);
-           m.word = 0;
-         },
-     .call = [](M& m) { return m.rmm.rtt_data_unmap(m.rd, m.base, m.top, m.flags, m.word); },
-     .wrong = {{"rd", no_rd},
-               {"range", empty},
-               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
-               {"sbz", [](M& m) { m.word = 1; }},
-               {"list_count", list_without_entries},
-               {"list", list_off},
-               {"type", [](M& m) { m.flags.type = 3; }},
-               {"walk", [](M& m) { place(m, M::kIpa + kBlock + kPageSize); }},
-               {"entry", [](M& m) { place(m, M::kIpa + kBlock); }}}}};
-
-const Cases kTables{
-    {.row = &row::kRttDevMap,
-     .prepare =
-         [](M& m) {
-           m.unlocked();
-           (void)m.delegate(M::kBar);
-         },
-     .call = [](M& m) { return m.rmm.rtt_dev_map(m.rd, m.vdev, m.base, m.top, m.flags, m.word); },
-     .wrong = {{"rd", no_rd},
-               {"realm", [](M& m) { (void)m.rmm.realm_terminate(m.rd); }},
-               {"range", empty},
-               {"type", [](M& m) { m.flags.type = AddressFlags::kNone; }},
-               {"list_count", list_without_entries},
-               {"list", list_off},
-               {"descriptor", [](M& m) { m.word = raw(M::kBar); }},
-               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
-               {"short", [](M& m) { m.word = M::one(M::kBar, 2); }},
-               {"vdev", [](M& m) { m.vdev = m.granule(); }},
-               {"foreign", [](M& m) { m.other_realm(); }},
-               {"walk", [](M& m) { place(m, M::kIpa + kBlock); }},
-               {"pa",
-                [](M& m) {
-                  place(m, M::kIpa + kBlock, kBlock);
-                  m.word = M::one(M::kBar + kPageSize, 2);
-                }},
-               {"outside", [](M& m) { m.word = M::one(M::kOtherBar); }},
-               {"entry",
-                [](M& m) {
-                  m.map(1);
-                  place(m, M::kIpa + kPageSize);
-                }},
-               {"granule", [](M& m) { m.word = M::one(M::kBar + kPageSize); }}}},
-    {.row = &row::kRttDevUnmap,
-     .prepare =
-         [](M& m) {
-           m.unlocked();
-           m.map(0);
-           m.word = 0;
-         },
-     .call = [](M& m) { return m.rmm.rtt_dev_unmap(m.rd, m.base, m.top, m.flags, m.word); },
-     .wrong = {{"rd", no_rd},
-               {"range", empty},
-               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
-               {"sbz", [](M& m) { m.word = 1; }},
-               {"list_count", list_without_entries},
-               {"list", list_off},
-               {"type", [](M& m) { m.flags.type = 3; }},
-               {"walk", [](M& m) { place(m, M::kIpa + kBlock + kPageSize); }},
-               {"entry", [](M& m) { place(m, M::kIpa + kBlock); }}}},
-    {.row = &row::kRttDevValidate,
-     .prepare =
-         [](M& m) {
-           m.run();
-           asked(m, M::kIpa + kPageSize, M::kBar + kPageSize);
-         },
-     .call = [](M& m) { return m.rmm.rtt_dev_validate(m.rd, m.rec, m.base, m.top); },
-     .wrong = {{"range", empty},
-               {"rd_rec", [](M& m) { m.rec = m.granule(); }},
-               {"running", runs},
-               {"foreign", [](M& m) { m.other_realm(); }},
-               {"request", [](M& m) { place(m, M::kIpa); }},
-               {"walk", [](M& m) { asked(m, M::kIpa + kBlock + kPageSize, M::kBar + kPageSize); }},
-               {"entry", [](M& m) { asked(m, M::kIpa + kPageSize, M::kBar); }}}},
-    {.row = &row::kRttCreate,
-     .prepare =
-         [](M& m) {
-           m.make_realm();
-           (void)m.rmm.rtt_create(m.rd, m.granule(), m.base, 2);
-           m.rtt = m.granule();
-         },
-     .call = [](M& m) { return m.rmm.rtt_create(m.rd, m.rtt, m.base, m.level); },
-     .wrong = {{"granule", [](M& m) { m.rtt = m.params; }},
-               {"rd", no_rd},
-               {"level", [](M& m) { m.level = 1; }},
-               {"walk", [](M& m) { place(m, M::kIpa + (std::uint64_t{1} << 30U)); }},
-               {"entry",
-                [](M& m) { (void)m.rmm.rtt_create(m.rd, m.granule(), m.base, m.level); }}}},
-    {.row = &row::kRttDestroy,
-     .prepare = [](M& m) { m.unlocked(); },
-     .call = [](M& m) { return m.rmm.rtt_destroy(m.rd, m.base, m.level); },
-     .wrong = {{"rd", no_rd},
-               {"level", [](M& m) { place(m, M::kIpa + kPageSize); }},
-               {"walk", [](M& m) { place(m, M::kIpa + kBlock); }},
-               {"live", [](M& m) { m.map(0); }}}},
-    {.row = &row::kRttReadEntry,
-     .prepare = [](M& m) { m.unlocked(); },
-     .call = [](M& m) { return m.rmm.rtt_read_entry(m.rd, m.base, m.level); },
-     .wrong = {{"rd", no_rd}, {"level", [](M& m) { m.level = 4; }}}},
-    {.row = &row::kRttSetRipas,
-     .prepare =
-         [](M& m) {
-           m.unlocked();
-           ripas_asked(m, M::kIpa);
-         },
-     .call = [](M& m) { return m.rmm.rtt_set_ripas(m.rd, m.rec, m.base, m.top); },
-     .wrong = {{"range", empty},
-               {"rd_rec", [](M& m) { m.rec = m.granule(); }},
-               {"running", runs},
-               {"foreign", [](M& m) { m.other_realm(); }},
-               {"request", [](M& m) { place(m, M::kIpa + kPageSize); }},
-               {"walk", [](M& m) { ripas_asked(m, M::kIpa + kBlock + kPageSize); }},
-               {"entry", [](M& m) { m.map(0); }}}}};
 
 const Cases kSmmus{
     {.row = &row::kPsmmuActivate,

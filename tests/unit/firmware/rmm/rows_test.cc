@@ -82,10 +82,11 @@ std::ptrdiff_t refused_by(const Case& one, const Check& first, const Check& seco
 // What a host is told that makes two mistakes: the row's checks are made in the row's order.
 TEST(Rows, OfTwoChecksThatFailTheFirstRefuses) {
   // What makes these fail is a command or a machine that the other mistake does not allow.
-  const std::set<std::string> alone = {"RMI_PDEV_STOP comm",    "RMI_PDEV_CREATE spdm",
-                                       "RMI_REALM_CREATE da",   "RMI_RTT_DATA_UNMAP sbz",
-                                       "RMI_RTT_DEV_UNMAP sbz", "RMI_RTT_DATA_MAP short",
-                                       "RMI_RTT_DEV_MAP short", "RMI_VDEV_COMPLETE rec"};
+  const std::set<std::string> alone = {"RMI_PDEV_STOP comm",       "RMI_PDEV_CREATE spdm",
+                                       "RMI_REALM_CREATE da",      "RMI_RTT_DATA_UNMAP sbz",
+                                       "RMI_RTT_DEV_UNMAP sbz",    "RMI_RTT_DATA_MAP short",
+                                       "RMI_RTT_DEV_MAP short",    "RMI_VDEV_COMPLETE rec",
+                                       "RMI_RTT_UNPROT_UNMAP sbz", "RMI_RTT_UNPROT_MAP short"};
   int pairs = 0;
   for (const auto& [row, one] : cases()) {
     const auto both = [&alone, name = std::string(row->name)](const Check& check) {

@@ -4,6 +4,7 @@
 #include "crypto/identity.h"
 #include "spdm/session_channel.h"
 #include "unit/firmware/rmm/machine.h"
+#include "wire/spdm_capabilities.h"
 
 namespace teeio::rmm {
 namespace {
@@ -26,6 +27,8 @@ class Sessions : public Machine {
     credentials = spdm::FixedCredentials(identity);
     spdm::ResponderConfig config;
     config.settings.algorithms = spdm::Algorithms::p256();
+    if (clear_handshake)
+      config.settings.flags = spdm::default_responder_flags() | wire::kSpdmCapHandshakeInTheClear;
     config.credentials = &credentials;
     config.measurements = &measurements;
     peer = std::make_unique<tdx::TestDevice>(spdm::make_session_responder(std::move(config)));
@@ -42,6 +45,7 @@ class Sessions : public Machine {
   spdm::FixedCredentials credentials;
   spdm::FixedMeasurements measurements{{{.index = 1, .type = 0, .value = Bytes(8)}}};
   std::unique_ptr<tdx::TestDevice> peer;
+  bool clear_handshake = false;  ///< the device offers that
   static constexpr std::array<std::byte, 32> kNonce{std::byte{4}, std::byte{2}};
 };
 
@@ -195,8 +199,43 @@ TEST_F(Sessions, KeysAreRefreshedInTheOtherSet) {
 
 class DefectiveSessions : public Sessions {
  protected:
-  DefectiveSessions() : Sessions(Settings{.defects = Defects::kAs9a7f8ef4}) {}
+  DefectiveSessions() : Sessions(Settings{.defects = Defects::kAs9a7f8ef4}) {
+    clear_handshake = true;
+  }
 };
+
+// spdm_transport_decode_secured_message() against info->session_id: docs/tf-rmm.md.
+TEST_F(DefectiveSessions, AHandshakeInsideOfItsSessionIsNoSession) {
+  clear_handshake = false;
+  use(pki.device);
+  identify();
+  const Bytes& chain = object(Object::kCertificate);
+  ASSERT_RMI(rmm.pdev_set_pubkey(pdev, page(*device_key(chain))));
+  ASSERT_RMI(drive_pdev());
+  EXPECT_EQ(pdev_state(), PdevState::kError);
+}
+
+TEST_F(DefectiveSessions, AHandshakeInTheClearIsOne) {
+  open();
+  EXPECT_EQ(pdev_state(), PdevState::kReady);
+}
+
+// CMA_SPDM_GET_CAPABILITIES_REQUEST_FLAGS.
+TEST_F(Sessions, AHandshakeIsInTheClearWithADeviceThatOffersIt) {
+  clear_handshake = true;
+  use(pki.device);
+  bool finished = false;
+  relay = [&](ByteView object) {
+    const auto doe = wire::DoeObject::decode(object);
+    constexpr std::byte kFinish{0xe5};
+    finished = finished || (doe->type == std::to_underlying(wire::DoeType::kSpdm) &&
+                            doe->payload.size() > 1 && doe->payload[1] == kFinish);
+    return peer->answer(object);
+  };
+  open();
+  EXPECT_EQ(pdev_state(), PdevState::kReady);
+  EXPECT_TRUE(finished);
+}
 
 // dev_assign_cmds.c, get_measurements(): smc_vdev_get_measurements() has zeroed the nonce.
 TEST_F(DefectiveSessions, TheHostsNonceIsDropped) {
