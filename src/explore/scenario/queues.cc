@@ -308,6 +308,7 @@ void add_queue_scenarios(std::vector<MachineScenario>& all) {
       event_against_queue);
   add("viommu-queue/commands-twice", "two IOMMU_HW_QUEUE_ALLOC of one index: exactly one is made",
       command_queue_twice);
+  all.back().firmware = {machine::TsmKind::kTdx};  // the firmware has no part in it
   add("viommu-queue/commands-against-the-one-before",
       "IOMMU_HW_QUEUE_ALLOC against IOMMU_DESTROY of the queue before it",
       command_queue_against_the_one_before);
