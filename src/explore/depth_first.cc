@@ -31,11 +31,11 @@ std::uint32_t index_of(const Moment& moment, std::uint32_t task) {
   return i;
 }
 
-/// Those of `asleep` that a move with `op` does not wake.
-std::uint64_t still_asleep(const Moment& moment, std::uint64_t asleep, schedule::Op op) {
+/// Those of `asleep` that `move` does not wake.
+std::uint64_t still_asleep(const Moment& moment, std::uint64_t asleep, const Candidate& move) {
   std::uint64_t still = 0;
   for (const Candidate& c : moment.candidates)
-    if ((asleep & bit(c.task)) != 0 && commute(c.op, op)) still |= bit(c.task);
+    if ((asleep & bit(c.task)) != 0 && commute(c, move)) still |= bit(c.task);
   return still;
 }
 
@@ -96,7 +96,7 @@ std::uint32_t DepthFirst::pick(const Moment& moment) {
   sleep_left_ = node.left;
   if (reduction_ == Reduction::kSleepSets)
     sleep_ = still_asleep(moment, (node.sleep | node.done) & ~bit(node.chosen),
-                          moment.candidates[index].op);
+                          moment.candidates[index]);
   return index;
 }
 

@@ -21,8 +21,6 @@ bool has_object(OpKind kind) {
          kind != OpKind::kTell;
 }
 
-bool is_put(const Candidate& move) { return move.op.kind == OpKind::kDecrement; }
-
 }  // namespace
 
 bool dependent(const Candidate& a, const Candidate& b) {
@@ -31,9 +29,7 @@ bool dependent(const Candidate& a, const Candidate& b) {
     const bool ends = a.op.kind == OpKind::kDestroy || b.op.kind == OpKind::kDestroy;
     return ends && a.op.object == b.op.object;
   }
-  // As events, both must be puts still: the second one meets a count less by one.
-  if (is_put(a) && is_put(b) && a.op.object == b.op.object && a.count <= 3) return true;
-  return !schedule::commute(a.op, b.op);
+  return !schedule::commute(a, b);
 }
 
 void HappensBefore::Object::clear() {

@@ -17,7 +17,7 @@ namespace teeio::explore {
 /// Two events of different tasks are ordered if some move between them (or they)
 /// do not commute. Which do, by object:
 ///  - locks: read-locks and read-unlocks with each other; conditions: enqueues
-///    and waits; flags: loads; counts: gets and puts that stay above zero. All
+///    and waits; flags: loads; counts: gets and puts that are above zero in whichever order. All
 ///    else excludes. A woken wait only meets the condition's end.
 ///  - a busy retry meets everything, where it begins and where it goes on.
 ///  - moves that tell one story exclude each other (schedule::told()), and those that touch

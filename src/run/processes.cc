@@ -63,11 +63,13 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   const std::string text = read_file("/proc/" + std::to_string(pid) + "/stat");
   const std::size_t name_end = text.rfind(')');
   ProcessStat stat;
+  char state = 0;
   if (name_end == std::string::npos ||
       std::sscanf(text.c_str() + name_end,
-                  ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u",
-                  &stat.parent, &stat.threads) != 2)
+                  ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u", &state,
+                  &stat.parent, &stat.threads) != 3)
     return std::nullopt;
+  stat.is_stopped = state == 'T' || state == 't';
   return stat;
 }
 

@@ -11,6 +11,7 @@ namespace teeio::run {
 struct ProcessStat {
   pid_t parent = 0;
   unsigned threads = 0;
+  bool is_stopped = false;  ///< by a signal, or whoever traces it
 };
 /// nullopt: there is no such process any more.
 [[nodiscard]] std::optional<ProcessStat> process_stat(pid_t pid);

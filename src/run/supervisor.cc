@@ -18,6 +18,7 @@
 #include "run/process_state.h"
 #include "run/processes.h"
 #include "run/releaser.h"
+#include "run/running_time.h"
 #include "run/server.h"
 #include "run/sys.h"
 #include "schedule/try_spawn.h"
@@ -60,7 +61,7 @@ bool reap(pid_t program, int& status, const Log& log, Witness* witness, FaultWat
 /// When a run is to be cut off.
 class Patience {
  public:
-  explicit Patience(const Limits& limits) : limits_(limits), begin_ns_(schedule::now_ns()) {}
+  explicit Patience(const Limits& limits) : limits_(limits) {}
 
   /// Waits for a signal of `set`; 0 after a while without one.
   int wait(const sigset_t& set, siginfo_t& info) const {
@@ -70,22 +71,21 @@ class Patience {
     return signal < 0 ? 0 : signal;
   }
   /// Why the run is cut off now; "" if it is not.
-  [[nodiscard]] std::string over() const {
+  [[nodiscard]] std::string over() {
     constexpr std::uint64_t kMs = 1'000'000;
-    if (limits_.time_ms != 0 && schedule::now_ns() - begin_ns_ > limits_.time_ms * kMs)
-      return "it did not end";
+    if (limits_.time_ms != 0 && time_.look() > limits_.time_ms * kMs) return "it did not end";
     return limits_.look ? limits_.look() : std::string{};
   }
 
  private:
   const Limits& limits_;
-  const std::uint64_t begin_ns_;
+  RunningTime time_;
 };
 
 /// Waits for all descendants; passes signals on that came to us alone. What the
 /// terminal sent came to the whole group, the program included.
 /// One that is over before them ends them all, and says why.
-int wait_for_all(pid_t program, const Context& context, Witness* witness, const Patience& patience,
+int wait_for_all(pid_t program, const Context& context, Witness* witness, Patience& patience,
                  std::string& cut_off) {
   int status = 0;
   const sigset_t waited = ProcessState::waited_signals();
@@ -248,7 +248,7 @@ int Supervisor::run() {
   Server server(context, releaser, calls);
   auto releases = schedule::try_spawn("releaser", [&releaser] { releaser.run(); });
   const bool started = releases && server.start();
-  const Patience patience(options_.limits);
+  Patience patience(options_.limits);
   if (!started) end_descendants();
   const int status =
       started ? wait_for_all(program.pid, context, options_.witness, patience, cut_off_)

@@ -4,6 +4,18 @@
 
 namespace teeio::schedule {
 
+void RefCount::announce_change(OpKind kind) {
+  Controller* const c = controller();
+  if (c == nullptr) return;
+  c->count_point(
+      {kind, detail::number_of(*c, number_, kName)},
+      [](const void* count) {
+        return static_cast<const std::atomic<std::uint32_t>*>(count)->load(
+            std::memory_order_relaxed);
+      },
+      &count_);
+}
+
 void RefCount::increment() {
   detail::announce(OpKind::kIncrement, number_, kName);
   TEEIO_CHECK(count_.fetch_add(1, std::memory_order_relaxed) != 0,
@@ -11,7 +23,7 @@ void RefCount::increment() {
 }
 
 bool RefCount::increment_not_zero() {
-  detail::announce(OpKind::kTestCount, number_, kName);
+  announce_change(OpKind::kIncrement);
   std::uint32_t count = count_.load(std::memory_order_relaxed);
   while (count != 0)
     if (count_.compare_exchange_weak(count, count + 1, std::memory_order_acquire)) return true;
@@ -19,14 +31,7 @@ bool RefCount::increment_not_zero() {
 }
 
 bool RefCount::decrement() {
-  if (Controller* c = controller(); c != nullptr)
-    c->decrement_point(
-        detail::number_of(*c, number_, kName),
-        [](const void* count) {
-          return static_cast<const std::atomic<std::uint32_t>*>(count)->load(
-              std::memory_order_relaxed);
-        },
-        &count_);
+  announce_change(OpKind::kDecrement);
   const std::uint32_t before = count_.fetch_sub(1, std::memory_order_acq_rel);
   TEEIO_CHECK(before != 0, "a reference is dropped that nobody holds");
   return before == 1;

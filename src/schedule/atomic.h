@@ -66,6 +66,8 @@ class RefCount {
   [[nodiscard]] std::uint32_t load() const;
 
  private:
+  void announce_change(OpKind kind);
+
   static constexpr std::string_view kName = "count";
   std::atomic<std::uint32_t> count_;
   mutable std::uint32_t number_ = 0;

@@ -23,8 +23,8 @@ enum class OpKind : std::uint8_t {
   kNotify,
   kLoad,       ///< commutes with kLoad
   kStore,      ///< store or read-modify-write
-  kIncrement,  ///< reference count up; commutes with kIncrement and kDecrement
-  kDecrement,  ///< down, and so far from zero that two of them do not reach it; as kIncrement
+  kIncrement,  ///< reference count up, and not from zero; commutes with kIncrement and kDecrement
+  kDecrement,  ///< down, and not to zero in whichever order of both; commutes likewise
   kTestCount,  ///< any other use of a reference count
   kDestroy,    ///< the end of a primitive that was used
   kJoin,       ///< enabled once the task (`object`) has ended
@@ -80,10 +80,10 @@ class Controller {
   virtual bool point_until(Op op, bool (*enabled)(const void*), const void* context,
                            std::uint64_t timeout_ns) = 0;
 
-  /// As point() for a decrement of `count`, whose kind (kDecrement or
-  /// kTestCount) depends on what the count is when a task is chosen.
-  virtual void decrement_point(std::uint32_t object, std::uint32_t (*count)(const void*),
-                               const void* context) = 0;
+  /// As point() for a put, or for a get unless it is zero, of the reference count `op.object`:
+  /// kDecrement or kIncrement, or kTestCount if it depends on others' gets and puts, which
+  /// is known when a task is chosen.
+  virtual void count_point(Op op, std::uint32_t (*count)(const void*), const void* context) = 0;
 
   /// A new primitive's number, in order of first use: the same in every
   /// execution of one schedule. `name` is a literal, for printed schedules;

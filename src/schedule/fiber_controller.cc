@@ -200,12 +200,11 @@ bool FiberController::point_until(Op op, bool (*enabled)(const void*), const voi
   return enabled(context);
 }
 
-void FiberController::decrement_point(std::uint32_t object, std::uint32_t (*count)(const void*),
-                                      const void* context) {
+void FiberController::count_point(Op op, std::uint32_t (*count)(const void*), const void* context) {
   const Unwatched unwatched;
   TaskRecord& self = *tasks_[current_];
   self.count = count;
-  point({OpKind::kDecrement, object}, nullptr, context);
+  point(op, nullptr, context);
   self.count = nullptr;
 }
 

@@ -108,8 +108,7 @@ class FiberController final : public Controller {
   void point(Op op, bool (*enabled)(const void*), const void* context) override;
   bool point_until(Op op, bool (*enabled)(const void*), const void* context,
                    std::uint64_t timeout_ns) override;
-  void decrement_point(std::uint32_t object, std::uint32_t (*count)(const void*),
-                       const void* context) override;
+  void count_point(Op op, std::uint32_t (*count)(const void*), const void* context) override;
   std::uint32_t number_object(std::string_view name, const std::uint32_t* owner) override;
   [[nodiscard]] bool has_numbered(std::uint32_t number, const std::uint32_t* owner) const override;
   void quarantine(void* memory, void (*free)(void*)) override;
@@ -138,9 +137,9 @@ class FiberController final : public Controller {
     std::string_view name;
     const std::uint32_t* owner;
     bool destroyed = false;
-    /// Of a count, by task: gets since the last use that excludes others which its
-    /// own puts did not take back. In another order they may come later.
-    std::vector<std::uint32_t> late_gets = {};
+    /// Of a count, by task: gets since the last kTestCount that its own puts have not given
+    /// back.
+    std::vector<std::uint32_t> taken = {};
   };
   struct Retired {
     void* memory;
@@ -188,7 +187,7 @@ class FiberController final : public Controller {
   void tell_stuck();
   void tell_pruned();
   void note_count(const Candidate& move);
-  [[nodiscard]] std::uint32_t least_count(const TaskRecord& task) const;
+  void judge_count(Candidate& candidate, const TaskRecord& task) const;
   void collect_waiting(std::vector<Candidate>& out) const;
   [[nodiscard]] bool is_waited_for(const Candidate& destroyer);
   [[nodiscard]] std::uint32_t ask_strategy();

@@ -11,7 +11,16 @@ namespace {
 /// counts as a deadlock: more than a courtesy yield, less than a wait.
 constexpr std::uint32_t kLonelyRetries = 16;
 
+bool is_last_but_one(const Candidate& move) {
+  return move.op.kind == OpKind::kDecrement && move.count == 2;
+}
+
 }  // namespace
+
+bool commute(const Candidate& a, const Candidate& b) {
+  if (a.op.object == b.op.object && is_last_but_one(a) && is_last_but_one(b)) return false;
+  return commute(a.op, b.op);
+}
 
 Candidate::Gate FiberController::gate_of(const TaskRecord& task) const {
   using Gate = Candidate::Gate;
@@ -31,11 +40,7 @@ bool FiberController::collect_candidates() {
     if (gate == Candidate::Gate::kShut) continue;
     Candidate& candidate = candidates_.emplace_back(task->number, task->op, gate);
     candidate.expired = task->deadline_ns <= now_ns_;
-    if (task->count != nullptr) {
-      candidate.count = least_count(*task);
-      // Two decrements commute only if not even both together reach zero.
-      if (candidate.count <= 2) candidate.op.kind = OpKind::kTestCount;
-    }
+    if (task->count != nullptr) judge_count(candidate, *task);
     if (task->number == current_)
       std::rotate(candidates_.begin(), candidates_.end() - 1, candidates_.end());
   }
@@ -44,25 +49,33 @@ bool FiberController::collect_candidates() {
 
 void FiberController::note_count(const Candidate& move) {
   const OpKind kind = move.op.kind;
-  if (kind == OpKind::kTestCount) return objects_[move.op.object].late_gets.clear();
+  if (kind == OpKind::kTestCount) return objects_[move.op.object].taken.clear();
   if (kind != OpKind::kIncrement && kind != OpKind::kDecrement) return;
-  std::vector<std::uint32_t>& gets = objects_[move.op.object].late_gets;
-  if (gets.size() <= move.task) gets.resize(move.task + 1, 0);
-  std::uint32_t& own = gets[move.task];
+  std::vector<std::uint32_t>& taken = objects_[move.op.object].taken;
+  if (taken.size() <= move.task) taken.resize(move.task + 1, 0);
+  std::uint32_t& own = taken[move.task];
   if (kind == OpKind::kIncrement)
     ++own;
   else if (own > 0)
     --own;
 }
 
-/// What a put would find if the gets of others that need not come before it came
-/// after it: whether two moves commute must hold wherever they are neighbours.
-std::uint32_t FiberController::least_count(const TaskRecord& task) const {
-  const std::vector<std::uint32_t>& gets = objects_[task.op.object].late_gets;
-  std::uint32_t count = task.count(task.context);
-  for (std::uint32_t other = 0; other < gets.size(); ++other)
-    if (other != task.number) count -= std::min(count, gets[other]);
-  return count;
+/// What gets and puts since the last kTestCount leave of the count in the order of them that
+/// leaves least, each task's in its own order, is the count without what each has taken
+/// and not given back. It is at least one, or the put that made it zero is a kTestCount: so
+/// none of the others is ever the last one, and no get finds zero, in whichever order. A put
+/// that gives back what its task has taken does not lower it.
+void FiberController::judge_count(Candidate& candidate, const TaskRecord& task) const {
+  std::uint32_t least = task.count(task.context);
+  if (task.op.kind == OpKind::kIncrement) {
+    if (least == 0) candidate.op.kind = OpKind::kTestCount;
+    return;
+  }
+  const std::vector<std::uint32_t>& taken = objects_[task.op.object].taken;
+  if (task.number < taken.size() && taken[task.number] > 0) return;
+  for (const std::uint32_t by_one : taken) least -= std::min(least, by_one);
+  candidate.count = least;
+  if (least <= 1) candidate.op.kind = OpKind::kTestCount;
 }
 
 void FiberController::tell_stuck() {

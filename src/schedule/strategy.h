@@ -24,10 +24,16 @@ struct Candidate {
   std::uint32_t task;
   Op op;
   Gate gate = Gate::kNone;
-  std::uint32_t count = 0;  ///< of a put: the reference count now
+  /// Of a put of what its task did not take: the least that the reference count can be now in
+  /// another order of what commutes; 0 for all else.
+  std::uint32_t count = 0;
   /// Of a timed wait: its time has run out. With kOpen it was notified all the same.
   bool expired = false;
 };
+
+/// Whether the operations of two candidates of one moment commute: as commute() of operations,
+/// but of two puts that could be the last two, of which the second is no put (OpKind::kTestCount).
+[[nodiscard]] bool commute(const Candidate& a, const Candidate& b);
 
 /// What a strategy sees when the next task must be chosen: at least one
 /// candidate; the task that moved last comes first if it is one, so that

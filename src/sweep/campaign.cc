@@ -5,6 +5,7 @@
 
 #include "explore/jobs/workers.h"
 #include "schedule/task.h"
+#include "sweep/job_control.h"
 
 namespace teeio::sweep {
 namespace {
@@ -20,6 +21,13 @@ Outcome outcome_of(const std::string& line, const std::string& how) {
   if (line.empty()) return died;
   auto outcome = parse_outcome(line);
   return outcome ? std::move(*outcome) : died;
+}
+
+/// ^Z holds what the runs have begun, too.
+std::function<void(bool)> stops_all() {
+  return [stopped = StoppedDescendants()](bool stops) mutable {
+    stops ? stopped.stop() : stopped.let_go_on();
+  };
 }
 
 std::vector<run::Injector::Point>::iterator find_order(std::vector<run::Injector::Point>& points) {
@@ -59,7 +67,8 @@ std::expected<Learned, int> Campaign::learn() {
                                          [&](std::size_t piece, const std::string& how) {
                                            runs.at(piece).how = how;
                                            if (piece == 0) first_ns = schedule::now_ns() - begin_ns;
-                                         }};
+                                         },
+                                     .stops = stops_all()};
   if (const int signal = Workers(1).run(runs.size(), callbacks); signal != 0)
     return std::unexpected(signal);
   Learned learned{.outcome = outcome_of(runs[0].outcome, runs[0].how),
@@ -94,7 +103,8 @@ int Campaign::run(const std::vector<Variation>& variations, const Done& done) {
             if (Workers::is_stopping()) return;
             done(piece, outcome_of(lines[piece], how));
             lines[piece].clear();
-          }};
+          },
+      .stops = stops_all()};
   return Workers(jobs_).run(variations.size(), callbacks);
 }
 

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "run/processes.h"
+#include "run/running_time.h"
 #include "schedule/task.h"
 #include "sweep/output.h"
 
@@ -20,10 +21,10 @@ namespace {
 /// Its status, or -1 when it took too long.
 int wait_for(pid_t pid, std::uint64_t time_ms) {
   constexpr std::uint64_t kMs = 1'000'000;
-  const std::uint64_t end_ns = schedule::now_ns() + time_ms * kMs;
+  run::RunningTime time;
   int status = 0;
   while (::waitpid(pid, &status, WNOHANG) == 0) {
-    if (time_ms != 0 && schedule::now_ns() > end_ns) return -1;
+    if (time_ms != 0 && time.look() > time_ms * kMs) return -1;
     (void)::poll(nullptr, 0, 1);
   }
   return status;

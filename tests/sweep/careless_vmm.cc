@@ -7,6 +7,7 @@
 #include <linux/kvm.h>
 #include <linux/teeio_proposed.h>
 #include <linux/vfio.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -46,6 +47,9 @@ enum Mistake {
   kInvertedCondition,    // recursion goes on as long as nothing changes
   kUseAfterUnmap,        // memory is wiped after it is gone
   kClosesWhileBound,     // an error after bind forgets that it was
+  kKeepsLock,            // an error path leaves it taken
+  kUsesRevokedMapping,   // of a device that is bound
+  kLeavesHelper,         // which waits for a word that an error never sends
 };
 Mistake mistake = kNone;
 
@@ -78,6 +82,7 @@ unsigned open_files() {
 }
 
 volatile bool changed = false;
+pthread_mutex_t books = PTHREAD_MUTEX_INITIALIZER;
 int recurse(int depth) { return changed ? depth : recurse(depth + 1) + 1; }
 
 // Everything that has to be undone, in reverse.
@@ -86,11 +91,13 @@ struct Vmm {
   std::uint32_t device = 0, ioas = 0, hwpt = 0, viommu = 0, vdevice = 0;
   bool bound = false;
   void* memory = nullptr;
+  void* registers = nullptr;
   const char* failed = nullptr;
   bool lost_books = false;
 
   bool fail(const char* what) {
     failed = what;
+    if (mistake == kKeepsLock) ::pthread_mutex_lock(&books);
     std::fprintf(stderr, "careless: %s: %s\n", what, std::strerror(errno));
     return false;
   }
@@ -243,6 +250,7 @@ bool Vmm::use() {
                            static_cast<off_t>(info.offset));
   if (bar == MAP_FAILED && mistake == kUncheckedMmap) std::memset(bar, 0, 1);
   if (bar == MAP_FAILED) return fail("mmap");
+  if (mistake == kUsesRevokedMapping) return registers = bar, true;
   ::munmap(bar, kMemory);
   return true;
 }
@@ -259,6 +267,11 @@ bool Vmm::bind() {
   if (::pread(vfio, &ids, sizeof ids, static_cast<off_t>(VFIO_PCI_CONFIG_REGION_INDEX) << 40) == 4)
     return true;
   (void)fail("configuration space");
+  if (mistake == kUsesRevokedMapping) std::memset(registers, 0, 1);
+  if (mistake == kLeavesHelper && ::fork() == 0) {
+    (void)::setsid();
+    while (!changed) ::pause();
+  }
   if (mistake == kClosesWhileBound) bound = false;
   return false;
 }
@@ -276,6 +289,7 @@ void Vmm::destroy(std::uint32_t& id, bool& good) {
 // False: the books are wrong.
 bool Vmm::undo() {
   bool good = true;
+  ::pthread_mutex_lock(&books);
   if (bound) {
     vfio_pci_tsm_unbind unbind{};
     unbind.argsz = sizeof unbind;
@@ -291,6 +305,7 @@ bool Vmm::undo() {
   close_all();
   if (memory != nullptr) ::munmap(memory, kMemory);
   memory = nullptr;
+  ::pthread_mutex_unlock(&books);
   return good && !lost_books;
 }
 

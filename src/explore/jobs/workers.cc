@@ -15,6 +15,7 @@
 #include <cstring>
 #include <ctime>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -33,11 +34,64 @@ struct Child {
 /// The last signal that asked for an end, and how many did. In a child: of its own.
 volatile std::sig_atomic_t g_signal = 0;
 volatile std::sig_atomic_t g_signals = 0;
+volatile std::sig_atomic_t g_stop = 0;
 
 extern "C" void note_signal(int signal) {
   g_signal = signal;
   g_signals = g_signals + 1;
 }
+extern "C" void note_stop(int) { g_stop = 1; }
+
+/// While it lives, SIGTSTP is noted, and arrives only in ppoll(). Made after Signals, whose mask
+/// that of ppoll() is.
+class StopSignal {
+ public:
+  StopSignal() {
+    g_stop = 0;
+    struct sigaction action{};
+    action.sa_handler = note_stop;
+    ::sigaction(SIGTSTP, nullptr, &before_);
+    if (before_.sa_handler == SIG_IGN) return;
+    ::sigaction(SIGTSTP, &action, nullptr);
+    ::sigprocmask(SIG_BLOCK, &only_, &mask_before_);
+  }
+  ~StopSignal() {
+    if (before_.sa_handler == SIG_IGN) return;
+    ::sigaction(SIGTSTP, &before_, nullptr);
+    ::sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
+  }
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+
+  /// Whether it has come: ppoll() lets none in where it finds something to read.
+  [[nodiscard]] bool take() const {
+    const timespec at_once{};
+    const bool waits =
+        before_.sa_handler != SIG_IGN && ::sigtimedwait(&only_, nullptr, &at_once) > 0;
+    return std::exchange(g_stop, 0) != 0 || waits;
+  }
+  /// Until SIGCONT, as the signal would have.
+  void stop_here() const {
+    struct sigaction noted{};
+    ::sigaction(SIGTSTP, &before_, &noted);
+    (void)::raise(SIGTSTP);
+    ::sigprocmask(SIG_UNBLOCK, &only_, nullptr);  // here
+    ::sigprocmask(SIG_BLOCK, &only_, nullptr);
+    ::sigaction(SIGTSTP, &noted, nullptr);
+  }
+  void for_a_child() const { ::sigaction(SIGTSTP, &before_, nullptr); }
+
+ private:
+  static sigset_t only() {
+    sigset_t set{};
+    sigemptyset(&set);
+    sigaddset(&set, SIGTSTP);
+    return set;
+  }
+  const sigset_t only_ = only();
+  struct sigaction before_{};
+  sigset_t mask_before_{};
+};
 
 /// While it lives, SIGINT, SIGTERM and SIGHUP are noted, and arrive only in ppoll().
 class Signals {
@@ -105,7 +159,8 @@ void write_line(int to, std::string line) {
   }
 }
 
-Child start(std::size_t piece, const Workers::Callbacks& callbacks, const Signals& signals) {
+Child start(std::size_t piece, const Workers::Callbacks& callbacks, const Signals& signals,
+            const StopSignal* stops) {
   std::array<int, 2> ends{};
   TEEIO_CHECK(::pipe2(ends.data(), O_CLOEXEC) == 0, "no pipe for a process of the exploration");
   (void)std::fflush(nullptr);
@@ -113,6 +168,7 @@ Child start(std::size_t piece, const Workers::Callbacks& callbacks, const Signal
   TEEIO_CHECK(pid >= 0, "no process for the exploration");
   if (pid == 0) {
     ::close(ends[0]);
+    if (stops != nullptr) stops->for_a_child();
     signals.for_a_child();
     callbacks.work(piece, [to = ends[1]](const std::string& line) { write_line(to, line); });
     _exit(0);
@@ -150,12 +206,15 @@ std::string end_of(const Child& child) {
 class Running {
  public:
   Running(std::size_t count, unsigned at_a_time, const Workers::Callbacks& callbacks)
-      : count_(count), at_a_time_(at_a_time), callbacks_(callbacks) {}
+      : count_(count), at_a_time_(at_a_time), callbacks_(callbacks) {
+    if (callbacks.stops) stop_signal_.emplace();
+  }
 
   int run() {
     while ((next_ < count_ && g_signals == 0) || !children_.empty()) {
       while (next_ < count_ && children_.size() < at_a_time_ && g_signals == 0)
-        children_.push_back(start(next_++, callbacks_, signals_));
+        children_.push_back(
+            start(next_++, callbacks_, signals_, stop_signal_ ? &*stop_signal_ : nullptr));
       wait();
     }
     return g_signal;
@@ -170,15 +229,28 @@ class Running {
     const timespec look{.tv_sec = hastens ? 0 : 1, .tv_nsec = hastens ? 50'000'000 : 0};
     const int ready = ::ppoll(waits.data(), waits.size(), &look, &signals_.while_waiting());
     signals_.take_pending();
+    if (stop_signal_ && stop_signal_->take()) stop();
     if (g_signals != 0) hasten();
-    if (ready == 0) let_go_on();
+    let_go_on();
     if (ready <= 0) return;
     for (std::size_t i = waits.size(); i-- > 0;)
       if (waits[i].revents != 0 && !read_lines(children_[i], callbacks_)) end(i);
   }
 
+  /// With all that the children have begun elsewhere.
+  void stop() const {
+    callbacks_.stops(true);
+    stop_signal_->stop_here();
+    callbacks_.stops(false);
+  }
+
   /// A child that was stopped keeps no limit: what a sweep runs may send SIGSTOP to its parent.
-  void let_go_on() const {
+  /// Looked for each second, however much the others say.
+  void let_go_on() {
+    constexpr std::uint64_t kEachNs = 1'000'000'000;
+    const std::uint64_t now = schedule::now_ns();
+    if (now - looked_ns_ < kEachNs) return;
+    looked_ns_ = now;
     for (const Child& child : children_) {
       siginfo_t info{};
       if (::waitid(P_PID, static_cast<id_t>(child.pid), &info, WSTOPPED | WNOHANG) == 0 &&
@@ -211,6 +283,8 @@ class Running {
   const unsigned at_a_time_;
   const Workers::Callbacks& callbacks_;
   const Signals signals_;
+  std::optional<StopSignal> stop_signal_;  ///< somebody wants to know
+  std::uint64_t looked_ns_ = schedule::now_ns();
   std::vector<Child> children_;
   std::size_t next_ = 0;
   std::optional<std::uint64_t> asked_;  // ns

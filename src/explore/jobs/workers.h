@@ -22,6 +22,10 @@ class Workers {
     std::function<void(std::size_t piece, const std::string& line)> heard;
     /// In the parent: a piece has ended; `how` is empty, or says what killed it.
     std::function<void(std::size_t piece, const std::string& how)> ended;
+    /// In the parent: SIGTSTP has come, and it is about to stop (true); it goes on (false). A
+    /// terminal stops the children too, but not what they have begun in other sessions.
+    /// Empty: it stops as if nobody asked.
+    std::function<void(bool stops)> stops = {};
   };
 
   explicit Workers(unsigned at_a_time) : at_a_time_(at_a_time) {}

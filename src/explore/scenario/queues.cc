@@ -238,6 +238,18 @@ void event_against_queue(const Config& design) {
                                                    }}});
 }
 
+/// Both pin the same page.
+void command_queue_twice(const Config& design) {
+  const Config mock = with_mock(design);
+  Stage stage(mock, Stage::Card::kAsAtBoot);
+  ViommuBench bench(stage.vmm());
+  Result<std::uint32_t> first, second;
+  stage.play({{"first", [&] { first = bench.command_queue(0); }},
+              {"second", [&] { second = bench.command_queue(0); }}});
+  TEEIO_CHECK(first.has_value() != second.has_value(),
+              "a vIOMMU has two command queues of one index, or none");
+}
+
 /// The mock's queues are of a row, each of which needs the one before it.
 void command_queue_against_the_one_before(const Config& design) {
   const Config mock = with_mock(design);
@@ -294,6 +306,9 @@ void add_queue_scenarios(std::vector<MachineScenario>& all) {
       listen_twice);
   add("viommu-queue/event-against-its-queue", "an event while its queue comes and goes",
       event_against_queue);
+  add("viommu-queue/commands-twice", "two IOMMU_HW_QUEUE_ALLOC of one index: exactly one is made",
+      command_queue_twice);
+  all.back().firmware = {machine::TsmKind::kTdx};  // the firmware has no part in it
   add("viommu-queue/commands-against-the-one-before",
       "IOMMU_HW_QUEUE_ALLOC against IOMMU_DESTROY of the queue before it",
       command_queue_against_the_one_before);

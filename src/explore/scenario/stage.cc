@@ -7,6 +7,7 @@
 #include "explore/scenario/catalogue.h"
 #include "explore/scenario/coverage.h"
 #include "explore/scenario/opponents.h"
+#include "explore/scenario/outcome.h"
 #include "host/pci_tsm/doe.h"
 #include "machine/tsm_kind.h"
 #include "object/trace.h"
@@ -173,6 +174,10 @@ Stage::Stage(const machine::Config& design, Card card)
     coverage_ = std::make_unique<CoverageSink>(*into);
     machine_->trace().add_sink(*coverage_);
   }
+  if (std::string* into = watched_outcome(); into != nullptr) {
+    outcome_ = std::make_unique<OutcomeSink>(*into);
+    machine_->trace().add_sink(*outcome_);
+  }
   at_boot_ = machine_->census();
   root_ = std::make_unique<machine::Program>(*machine_, 1);
   if (card == Card::kConnected) must(machine_->connect_cards());
@@ -180,6 +185,7 @@ Stage::Stage(const machine::Config& design, Card card)
 
 Stage::~Stage() {
   play();
+  if (outcome_ != nullptr) outcome_->close(*machine_);
   schedule::go_on_alone();
   if (coverage_ != nullptr) coverage_->stop();
   for (const auto& vmm : vmms_) vmm->exit();
@@ -210,6 +216,7 @@ void Stage::leave() {
   for (auto& vmm : vmms_) (void)vmm.release();
   (void)root_.release();
   (void)coverage_.release();
+  (void)outcome_.release();
   (void)machine_.release();
 }
 

@@ -22,6 +22,7 @@ class Controller;
 namespace teeio::explore {
 
 class CoverageSink;
+class OutcomeSink;
 
 /// One task of a scenario.
 struct Actor {
@@ -138,6 +139,7 @@ class Stage {
   std::unique_ptr<LifeOfVms> life_of_vms_;  ///< outlives what tells it of broken rules
   std::unique_ptr<rules::Sanitizer> sanitizer_;
   std::unique_ptr<CoverageSink> coverage_;  ///< null: nobody notes what is reached
+  std::unique_ptr<OutcomeSink> outcome_;    ///< null: nobody asks what came of it
   std::unique_ptr<machine::Machine> machine_;
   std::map<std::string, std::string> at_boot_;
   std::unique_ptr<machine::Program> root_;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 
 #include "explore/reduction/compare.h"
@@ -23,12 +24,14 @@ struct Arguments {
   std::uint64_t seed = 1;
   std::uint64_t first = 0;
   std::uint64_t limit = 1'500;
+  std::optional<std::uint64_t> kind;
   double seconds = 0;
   std::string forget;
   std::vector<std::string> files;
 };
 
-constexpr std::uint64_t kBatch = 50;  // in one process, which keeps what findings keep
+/// In one process, which keeps what findings keep: of some kinds most programs have one.
+constexpr std::uint64_t kBatch = 50, kBatchOfAKind = 5;
 
 struct Totals {
   std::uint64_t programs = 0, plain = 0, sleep_sets = 0, sample = 0, nothing = 0;
@@ -67,6 +70,11 @@ struct Totals {
   }
 };
 
+/// The number of the n-th program, of one kind if one was asked for.
+std::uint64_t number_of(const Arguments& arguments, std::uint64_t n) {
+  return arguments.kind ? n * kinds_of_programs() + *arguments.kind : n;
+}
+
 struct BatchResult {
   Totals totals;
   std::uint64_t differs = 0;  ///< number of the first that does, plus one
@@ -88,10 +96,10 @@ bool run_batch(const Arguments& arguments, std::uint64_t from, std::uint64_t to,
   const pid_t child = fork();
   if (child == 0) {
     for (std::uint64_t n = from; n < to && result.differs == 0; ++n) {
-      const Comparison c =
-          compare(generate(arguments.seed, n), arguments.limit, parse_forget(arguments.forget));
+      const Comparison c = compare(generate(arguments.seed, number_of(arguments, n)),
+                                   arguments.limit, parse_forget(arguments.forget));
       result.totals.add(c);
-      if (!c.difference.empty()) result.differs = n + 1;
+      if (!c.difference.empty()) result.differs = number_of(arguments, n) + 1;
     }
     const bool written = write(ends[1], &result, sizeof(result)) == sizeof(result);
     _exit(written ? 0 : 1);
@@ -115,11 +123,12 @@ int check_random(const Arguments& arguments) {
   const std::uint64_t start = schedule::now_ns();
   Totals totals;
   const std::uint64_t end = arguments.first + arguments.programs;
-  for (std::uint64_t n = arguments.first; n < end; n += kBatch) {
+  const std::uint64_t batch = arguments.kind ? kBatchOfAKind : kBatch;
+  for (std::uint64_t n = arguments.first; n < end; n += batch) {
     const double seconds = static_cast<double>(schedule::now_ns() - start) / 1e9;
     if (arguments.seconds > 0 && seconds > arguments.seconds) break;
     BatchResult result;
-    const std::uint64_t to = std::min(end, n + kBatch);
+    const std::uint64_t to = std::min(end, n + batch);
     if (!run_batch(arguments, n, to, result)) {
       std::printf("seed %lu, programs %lu to %lu: the process that ran them died\n", arguments.seed,
                   n, to - 1);
@@ -166,6 +175,8 @@ int main(int argc, char** argv) {
   app.add_option("--programs", arguments.programs)->capture_default_str();
   app.add_option("--seed", arguments.seed)->capture_default_str();
   app.add_option("--first", arguments.first, "Number of the first")->capture_default_str();
+  app.add_option("--kind", arguments.kind, "Only programs of this kind, from 0: 1 is counts")
+      ->check(CLI::Range(std::uint64_t{0}, kinds_of_programs() - 1));
   app.add_option("--limit", arguments.limit, "Schedules of one program")->capture_default_str();
   app.add_option("--seconds", arguments.seconds, "No further batch after so long");
   app.add_option("--forget", arguments.forget, "What the reduction is not told, to see it noticed")

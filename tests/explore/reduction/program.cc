@@ -292,6 +292,8 @@ std::optional<Program> parse(std::string_view text) {
   return program;
 }
 
+std::uint64_t kinds_of_programs() { return kMixes.size(); }
+
 Program generate(std::uint64_t seed, std::uint64_t number) {
   explore::Random random(seed * 1'000'003 + number);
   Program program;

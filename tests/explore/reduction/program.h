@@ -79,5 +79,7 @@ struct Program {
 
 /// The program `number` of a seed: what it is does not depend on the others.
 [[nodiscard]] Program generate(std::uint64_t seed, std::uint64_t number);
+/// What programs can be about: number n is of kind n modulo that.
+[[nodiscard]] std::uint64_t kinds_of_programs();
 
 }  // namespace teeio::reduction

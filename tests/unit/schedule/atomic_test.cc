@@ -85,6 +85,68 @@ TEST(RefCount, CommutingStepsAreNotTriedInBothOrders) {
   EXPECT_EQ(result.schedules - result.pruned, 1U);
 }
 
+/// The schedules of `users` tasks that take a reference and give it back, beside one that stays
+/// or is dropped meanwhile.
+std::uint64_t orders_of_borrowers(int users, bool is_dropped) {
+  const auto result = expect_sound([=] {
+    RefCount count(1);
+    std::vector<Task> tasks;
+    for (int i = 0; i < users; ++i)
+      tasks.push_back(Task::spawn("user", [&] {
+        if (count.increment_not_zero()) (void)count.decrement();
+      }));
+    if (is_dropped) (void)count.decrement();
+    for (Task& task : tasks) task.join();
+  });
+  return result.schedules - result.pruned;
+}
+
+// As a descriptor's file in two calls at once.
+TEST(RefCount, WhoGivesBackWhatItTookIsNeverTheLastBesideOneWhoStays) {
+  EXPECT_EQ(orders_of_borrowers(2, false), 1U);
+  EXPECT_EQ(orders_of_borrowers(3, false), 1U);
+}
+
+// It comes before the get, between, or after the put.
+TEST(RefCount, WhoDropsTheReferenceThatOthersBorrowComesAtEachOfTheirSteps) {
+  EXPECT_EQ(orders_of_borrowers(1, true), 3U);
+  EXPECT_GE(orders_of_borrowers(2, true), 9U);
+}
+
+// Although each is a put of something that it has not taken.
+TEST(RefCount, OnlyTheLastOfManyPutsMeetsTheOthers) {
+  const auto result = expect_sound([] {
+    RefCount count(4);
+    std::vector<Task> tasks;
+    for (int i = 0; i < 3; ++i)
+      tasks.push_back(Task::spawn("holder", [&] { (void)count.decrement(); }));
+    for (Task& task : tasks) task.join();
+  });
+  EXPECT_EQ(result.schedules - result.pruned, 1U);
+}
+
+// Who took the reference is not who drops it: the one that is left last, of two, differs.
+TEST(RefCount, AReferenceThatAnotherTookIsDroppedLastInSomeOrder) {
+  unsigned seen = 0;
+  expect_sound([&] {
+    RefCount count(1);
+    Atomic<bool> is_handed{false};
+    unsigned last = 0;
+    Task taker = Task::spawn("taker", [&] {
+      count.increment();
+      is_handed.store(true);
+      if (count.decrement()) last = 1;
+    });
+    Task dropper = Task::spawn("dropper", [&] {
+      if (is_handed.load() && count.decrement()) last = 2;
+    });
+    taker.join();
+    dropper.join();
+    seen |= 1U << last;
+  });
+  EXPECT_EQ(seen, 7U);
+}
+
 TEST(RefCount, LookupAgainstLastPutIsSoundOnlyIfItTestsForZero) {
   const auto race = [](bool tested) {
     RefCount count(1);

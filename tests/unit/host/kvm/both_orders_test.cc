@@ -1,51 +1,31 @@
 // State of a VM that no lock of Linux's orders here: the explorer must run both orders of two
 // who reach it, though they meet nowhere else.
 
+#include "unit/explore/both_orders.h"
+
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "base/check.h"
-#include "explore/dpor.h"
-#include "explore/exploration.h"
 #include "host/kvm/counts.h"
 #include "host/kvm/event_fds.h"
+#include "host/kvm/kvm.h"
+#include "host/kvm/vm_file.h"
 #include "host/kvm/x86/vm_state.h"
 #include "host/mm/plain_caller.h"
 #include "host/mm/plain_files.h"
-#include "schedule/atomic.h"
-#include "schedule/task.h"
 #include "unit/host/kvm/one_eventfd.h"
 
 namespace teeio::kvm::both_orders_test {
 namespace {
 
+using explore::test::ends;
+using explore::test::together;
+
 constexpr std::uint32_t kLine = test::OneEventFd::kLine;
-
-/// What comes of it, over all orders.
-std::set<int> ends(const std::function<int()>& body) {
-  std::set<int> seen;
-  explore::Dpor strategy;
-  const auto result = explore::run_schedules(strategy, [&] { seen.insert(body()); }, 10'000);
-  EXPECT_TRUE(result.exhausted && !result.bad);
-  return seen;
-}
-
-/// Each in a move that begins at a primitive of its own, as every call does.
-void together(const std::function<void()>& first, const std::function<void()>& second) {
-  schedule::Atomic<bool> of_first{false}, of_second{false};
-  schedule::Task a = schedule::Task::spawn("first", [&] {
-    of_first.store(true);
-    first();
-  });
-  schedule::Task b = schedule::Task::spawn("second", [&] {
-    of_second.store(true);
-    second();
-  });
-  a.join();
-  b.join();
-}
 
 TEST(BothOrders, OfTwoVmsEitherMayTakeAnEventfd) {
   const auto winners = ends([] {
@@ -99,6 +79,20 @@ TEST(BothOrders, TheClockIsReadBeforeOrAfterItIsSet) {
     return static_cast<int>(clock);
   });
   EXPECT_EQ(read, (std::set<int>{0, 1}));
+}
+
+TEST(BothOrders, WhoHasOnlyAVmsMemoryLooksBeforeOrAfterItsLastPut) {
+  const auto gone = ends([] {
+    hw::PhysicalMemory frames{4U << 20U};
+    object::Trace trace;
+    Kvm kvm{frames, nullptr, trace};
+    auto file = *kvm.create_vm(0, 1);
+    const std::shared_ptr<Vm> memory = static_cast<VmFile&>(*file).vm().memory();
+    bool is_gone = false;
+    together([&] { file.reset(); }, [&] { is_gone = memory->gone(); });
+    return is_gone ? 1 : 0;
+  });
+  EXPECT_EQ(gone, (std::set<int>{0, 1}));
 }
 
 TEST(BothOrders, AnExitIsCountedBeforeOrAfterTheCountsAreRead) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "host/pci_tsm/ide_streams.h"
@@ -11,6 +12,7 @@
 #include "hw/ide_port.h"
 #include "hw/root_port.h"
 #include "object/trace.h"
+#include "unit/explore/both_orders.h"
 
 namespace teeio::tsm {
 namespace {
@@ -192,6 +194,71 @@ TEST_F(Streams, AHostBridgeMayHaveFewerOrNone) {
   EXPECT_EQ(streams.alloc(card, port).error().code, Errno::kNoMem);
   streams.set_pool(1, 0);
   EXPECT_EQ(streams.available(1), std::nullopt);
+}
+
+/// Two streams' ends, and one stream.
+struct OneStream {
+  object::Trace trace;
+  IdeEndpoint card;
+  hw::RootPort port{trace, port_options(2)};
+  IdeStreams streams;
+  IdeStream& stream = **streams.alloc(card, port);
+};
+
+/// What `look` sees of a change at the same time, over all orders.
+template <class Change, class Look>
+std::set<int> seen_of(const Change& change, const Look& look) {
+  return explore::test::ends([&] {
+    OneStream one;
+    int seen = -1;
+    explore::test::together([&] { change(one); }, [&] { seen = look(one); });
+    return seen;
+  });
+}
+
+// Readers of sysfs come without pci_tsm_rwsem, and the lock here is no scheduling point.
+TEST(StreamsInEveryOrder, AReaderComesBeforeOrAfterEachChange) {
+  const auto free = [](OneStream& one) { return static_cast<int>(*one.streams.available(0)); };
+  const auto links = [](OneStream& one) { return static_cast<int>(one.streams.links().size()); };
+  const auto of_tsm = [](OneStream& one) {
+    const auto all = one.streams.links();
+    return all.empty() ? -1 : all.front().tsm ? 1 : 0;
+  };
+  const std::set<int> either{0, 1};
+  EXPECT_EQ(seen_of([](OneStream& one) { one.streams.set_pool(0, 9); }, free),
+            (std::set<int>{255, 8}));
+  EXPECT_EQ(seen_of([](OneStream& one) { (void)one.streams.alloc(one.card, one.port); }, free),
+            (std::set<int>{255, 254}));
+  EXPECT_EQ(seen_of([](OneStream& one) { one.streams.release(one.stream); }, free),
+            (std::set<int>{255, 256}));
+  EXPECT_EQ(seen_of([](OneStream& one) { (void)one.streams.enter(one.stream, 7); }, links), either);
+  EXPECT_EQ(seen_of(
+                [](OneStream& one) {
+                  (void)one.streams.enter(one.stream, 7);
+                  one.streams.enter_tsm(one.stream, 3);
+                },
+                of_tsm),
+            (std::set<int>{-1, 1}))
+      << "both are one move";
+}
+
+TEST(StreamsInEveryOrder, AnArrivalComesBeforeOrAfterAnIdIsTaken) {
+  const auto taken = seen_of(
+      [](OneStream& one) {
+        one.card.config_write(one.card.reg(1, 4), 4, 0x0900'0001);
+        one.streams.arrive(one.card);
+      },
+      [](OneStream& one) { return one.streams.enter(one.stream, 9) ? 1 : 0; });
+  EXPECT_EQ(taken, (std::set<int>{0, 1}));
+}
+
+TEST(StreamsInEveryOrder, AFunctionLeavesBeforeOrAfterItsNextBlockIsTaken) {
+  const auto block = seen_of([](OneStream& one) { one.streams.leave(one.card.bdf()); },
+                             [](OneStream& one) {
+                               const auto next = one.streams.alloc(one.card, one.port);
+                               return static_cast<int>((*next)->endpoint.block);
+                             });
+  EXPECT_EQ(block, (std::set<int>{0, 1}));
 }
 
 TEST_F(Streams, NeedSelectiveStreamsAtBothEnds) {

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <vector>
 
 #include "hw/amd_iommu/registers.h"
 #include "object/trace.h"
+#include "unit/explore/both_orders.h"
 
 namespace teeio::amdvi {
 namespace {
@@ -394,6 +396,25 @@ TEST_F(AmdDriverTest, WhatDmaHasWrittenIsToldUntilItIsCleared) {
   EXPECT_EQ(dirty(Clear::kYes), Ranges{});
   driver->detach(3);
   EXPECT_EQ(domain->unmap(Iova{0}, 2 * k2M), 0x5000 + k2M);
+}
+
+// The interrupt comes in the middle of a device's request, and the lock is no scheduling point.
+TEST(AmdDriverInEveryOrder, AnEventIsCountedBeforeOrAfterTheCountsAreRead) {
+  const auto counted = explore::test::ends([] {
+    hw::PhysicalMemory memory{std::uint64_t{64} << 20U};
+    object::Trace trace;
+    hw::AmdIommu iommu{memory, trace, 0};
+    const std::unique_ptr<Driver> driver = *Driver::create(memory, iommu, {}, 2);
+    TEEIO_CHECK(driver->probe(kNic, 3).has_value(), "a function has its group");
+    std::uint64_t faults = 0;
+    explore::test::together(
+        [&] {
+          (void)iommu.translate(kNic.rid(), hw::TBit::kShared, Iova{0x5000}, hw::DmaAccess::kRead);
+        },
+        [&] { faults = driver->event_counts()[2]; });
+    return static_cast<int>(faults);
+  });
+  EXPECT_EQ(counted, (std::set<int>{0, 1}));
 }
 
 }  // namespace
