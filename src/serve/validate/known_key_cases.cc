@@ -91,7 +91,8 @@ Verdict known_from_challenge(Bench& bench) {
       if (!has_flag(link, flag)) return skipped(fmt::format("{} is not set", word));
     link.requester().challenge(signing_slot(link));
     Reply reply = link.run();
-    TEEIO_CASE(reply.answered(), "CHALLENGE: {} came", reply.str());
+    if (!reply.answered())
+      return skipped(fmt::format("CHALLENGE: {} came, which auth.challenge judges", reply.str()));
     if (!link.heard().has_sent(SpdmCode::kDeliverEncapsulatedResponse))
       return skipped("CHALLENGE_AUTH does not ask for authentication");
     link.requester().open_session({.slot = signing_slot(link)});
