@@ -161,6 +161,21 @@ def known_keys():
                        SIGNATURES[word][1])
 
 
+def requester_keys():
+    """The device has the key of a requester without certificates, or its chain by CHALLENGE: FINISH is
+    signed, and nothing is asked before."""
+    alone = r"\A(?!(?s:.*) ENCAPSULATED_REQUEST )(?s:.*)"
+    for version in WITH_SESSIONS:
+        for word, name in (("ECDSA_P256", "ecp256"), ("ECDSA_P384", "ecp384"), ("RSASSA_3072", "rsa3072")):
+            yield Flow(doe(version, "--req_slot_id", "0xFF", "--req_asym", word, "--exe_session", "KEY_EX"),
+                       ["--mutual-auth", "--mutual-auth-required", "--requester-key",
+                        f"{name}/end_requester.key.pub.der"],
+                       alone + r" FINISH .*req_slot=255 (?s:.*) END_SESSION_ACK ")
+    for version in WITH_SESSIONS[:3]:
+        yield Flow(doe(version), ["--mutual-auth", "--mutual-auth-reuse"],
+                   r" KEY_EXCHANGE_RSP .*mut_auth=0x1 (?s:.*) FINISH .*req_slot=0 (?s:.*) END_SESSION_ACK ")
+
+
 def requester_capabilities():
     for version in WITH_SESSIONS:
         for less in (["HANDSHAKE_IN_CLEAR"], ["ENCAP", "MUT_AUTH"], ["PSK"], ["HBEAT"], ["KEY_UPD"],
@@ -251,7 +266,7 @@ def responders():
 
 GROUPS = {group.__name__: group for group in (
     transports, secured_versions, signatures, exchanges, measurements, shared_keys, wrong_keys,
-    known_keys, requester_slots, other_parameters, requester_capabilities, clear_handshakes,
+    known_keys, requester_keys, requester_slots, other_parameters, requester_capabilities, clear_handshakes,
     provisioning, several_keys, post_quantum, others, responders,
     post_quantum_responders)}
 

@@ -14,6 +14,7 @@ import tempfile
 
 PORT = 2323  # which the program knows
 TIME_S = 120
+STOP_S = 10
 # TF-RMM 9a7f8ef46378 opens no session without HANDSHAKE_IN_THE_CLEAR, and asks IDE_KM of port 1.
 SERVE = ("--capabilities", "+CLEAR_HANDSHAKE", "--ide-port", "1")
 APPS = ("rmm_app_random.elf", "rmm_app_attestation.elf", "rmm_app_dev_assign.elf")
@@ -43,6 +44,18 @@ def place(folder, into):
     os.symlink("/bin/true", into / "spdm_emu/spdm_responder_emu")
 
 
+def stop(server):
+    """Ends the server in order; a sentence when it does not end so."""
+    server.send_signal(signal.SIGTERM)
+    try:
+        server.wait(timeout=STOP_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+        return f"the server did not stop within {STOP_S} s of SIGTERM"
+    return None if server.returncode == 0 else f"the server ended with status {server.returncode}"
+
+
 def run(teeio, folder, preload):
     """One life of the device. A sentence when it failed, and what was said."""
     with tempfile.TemporaryDirectory() as kept:
@@ -57,17 +70,20 @@ def run(teeio, folder, preload):
             monitor = subprocess.run([f"{kept}/rmm.elf"], capture_output=True, text=True,
                                      errors="replace", timeout=TIME_S, env=environment, check=False)
         except subprocess.TimeoutExpired as late:
-            return f"no end within {TIME_S} s", str(late.stdout)
+            return f"no end within {TIME_S} s", (late.stdout or b"").decode(errors="replace")
         finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(timeout=10)
-        seen = subprocess.run([teeio, "decode", *files], capture_output=True, text=True, check=True)
+            unstopped = stop(server)
+        seen = subprocess.run([teeio, "decode", *files], capture_output=True, text=True, check=False)
     said = monitor.stdout + monitor.stderr
+    if unstopped:
+        return unstopped, said
     wrong = [line for line in said.splitlines() if re.match(r"not ok|Bail out|.*ERROR", line)]
     if monitor.returncode != 0 or wrong:
         return f"status {monitor.returncode}: {'; '.join(wrong[:4]) or 'no step is named'}", said
     absent = [word for word in (OF_OURS if preload else OF_ITS_OWN_HOST) if word not in seen.stdout]
-    return (f"nothing in the capture is {', '.join(absent)}" if absent else None), said
+    if absent:
+        return f"nothing in the capture is {', '.join(absent)}{': ' if seen.stderr else ''}{seen.stderr.strip()}", said
+    return None, said
 
 
 def interop(teeio, results):

@@ -19,7 +19,11 @@ void add_decode_command(Command& root) {
   decode.flag("--json", options->json, "One JSON object a message");
   decode.flag("-v,--verbose", options->verbose, "Each field on its own line, in full");
   decode.flag("--show-keys", options->show_keys, "Print IDE keys too");
-  decode.runs([options] { return decode::decode_file(*options); });
+  decode.runs([options] {
+    if (options->capture == "-" && options->key_log == "-")
+      return wrong_use("decode", "FILE and --keylog cannot both be standard input");
+    return decode::decode_file(*options);
+  });
 }
 
 }  // namespace teeio::cli

@@ -98,6 +98,7 @@ std::string why_over_what_is_read(const ServeArguments& arguments, const SlotFil
   std::vector<FileOption> inputs = files.inputs();
   const std::string machine = machine_file(options.machine);
   inputs.push_back({"--machine", machine});
+  inputs.push_back({"--requester-key", arguments.requester_key});
   std::vector<FileOption> outputs = outputs_of(arguments);
   std::string why = why_over_input(inputs, outputs);
   outputs.pop_back();
@@ -210,6 +211,16 @@ void add_serve_command(Command& root) {
   serve
       .flag("--mutual-auth-required", arguments->mutual_auth_required,
             "With --mutual-auth: no session for those that cannot")
+      .needs(mutual_auth);
+  serve
+      .flag("--mutual-auth-reuse", arguments->mutual_auth_reuse,
+            "With --mutual-auth: a session takes the chain that CHALLENGE has brought")
+      .needs(mutual_auth);
+  serve
+      .option("--requester-key", arguments->requester_key,
+              "With --mutual-auth: the public key, PEM or DER, of requesters without certificates "
+              "(PUB_KEY_ID)")
+      .value_name("FILE")
       .needs(mutual_auth);
   Option& key =
       serve.option("--key", arguments->key, "Private key of the chain, PEM").value_name("FILE");

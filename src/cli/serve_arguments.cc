@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <span>
 
+#include "cli/key_files.h"
 #include "cli/print.h"
 #include "cli/psk_argument.h"
 #include "serve/idle_options.h"
@@ -146,6 +147,12 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
   if (arguments.mutual_auth)
     options.spdm.mutual_auth =
         arguments.mutual_auth_required ? spdm::MutualAuth::kRequired : spdm::MutualAuth::kOptional;
+  options.spdm.reuses_requester_chain = arguments.mutual_auth_reuse;
+  if (!arguments.requester_key.empty()) {
+    auto key = read_public_key(arguments.requester_key);
+    if (!key) return std::unexpected(key.error());
+    options.spdm.requester_key = std::move(*key);
+  }
   for (const std::string& text : arguments.psks) {
     auto psk = parse_psk(text);
     if (!psk) return std::unexpected(psk.error());

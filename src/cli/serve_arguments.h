@@ -31,6 +31,8 @@ struct ServeArguments {
   std::string post_quantum = "offer";
   bool mutual_auth = false;
   bool mutual_auth_required = false;
+  bool mutual_auth_reuse = false;
+  std::string requester_key;
   std::vector<std::string> secured_versions;
   std::string measurement_opaque;
   serve::ServerOptions options;

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/key_files.h"
 #include "cli/options.h"
 #include "cli/print.h"
 #include "cli/psk_argument.h"
@@ -39,6 +40,8 @@ struct ValidateArguments {
   std::string pcap;
   std::string key_log;
   std::string psk;
+  std::string responder_key;
+  std::string requester_key;
   std::string post_quantum = "offer";
   bool verbose = false;
   std::vector<std::string> suites;
@@ -82,6 +85,16 @@ std::expected<validate::Target, std::string> target_of(const ValidateArguments& 
     auto psk = parse_psk(arguments.psk);
     if (!psk) return std::unexpected(psk.error());
     target.psk = std::move(*psk);
+  }
+  if (!arguments.responder_key.empty()) {
+    auto key = read_public_key(arguments.responder_key);
+    if (!key) return std::unexpected(key.error());
+    target.responder_key = std::move(*key);
+  }
+  if (!arguments.requester_key.empty()) {
+    auto key = read_private_key(arguments.requester_key);
+    if (!key) return std::unexpected(key.error());
+    target.requester_key = std::move(*key);
   }
   if (arguments.function.empty()) return target;
   const auto bdf = Bdf::parse(arguments.function);
@@ -214,7 +227,10 @@ int judge(const ValidateArguments& arguments) {
   const std::vector<FileOption> outputs = {
       {"--junit", arguments.junit}, {"--pcap", arguments.pcap}, {"--keylog", arguments.key_log}};
   const std::string machine = machine_file(arguments.machine);
-  if (const std::string why = why_over_input({{"--machine", machine}}, outputs); !why.empty())
+  const std::vector<FileOption> inputs = {{"--machine", machine},
+                                          {"--responder-key", arguments.responder_key},
+                                          {"--requester-key", arguments.requester_key}};
+  if (const std::string why = why_over_input(inputs, outputs); !why.empty())
     return wrong_use("validate", why);
   if (const std::string why = leave_standard_output(outputs); !why.empty())
     return wrong_use("validate", why);
@@ -321,6 +337,15 @@ void add_validate_command(Command& root) {
       .shows_default();
   command.option("--psk", arguments->psk, "The responder's pre-shared key, HINT=KEY")
       .value_name("HINT=KEY");
+  command
+      .option("--responder-key", arguments->responder_key,
+              "The responder's public key, PEM or DER, where it has no certificates (PUB_KEY_ID)")
+      .value_name("FILE");
+  command
+      .option("--requester-key", arguments->requester_key,
+              "A private key, PEM, whose public half the responder was given: for mutual "
+              "authentication without certificates")
+      .value_name("FILE");
   command
       .option("--post-quantum", arguments->post_quantum,
               "ML-DSA, SLH-DSA and ML-KEM of SPDM 1.4, where OpenSSL has them")

@@ -157,21 +157,34 @@ void Capture::read_discovery(ByteView payload) {
   f.number("next_index", m->next_index);
 }
 
+/// Whoever sets the tag owner bit has asked. Emulators leave it clear both ways; where it is in use
+/// it tells of answers, too. Packets of one message have one sender.
+void Capture::find_mctp_sender(const wire::MctpPacketHeader& header) {
+  if (known_ != Known::kGuessed) return;
+  const bool owner = (header.flags & MctpAssembler::kTagOwner) != 0;
+  tags_tell_ = tags_tell_ || owner;
+  if (tags_tell_) {
+    sender_ = owner ? Sender::kRequester : Sender::kResponder;
+    known_ = Known::kByMessage;
+  } else if ((header.flags & MctpAssembler::kStart) == 0) {
+    sender_ = other(sender_);  // no turn is taken within a message
+  }
+}
+
 void Capture::read_mctp(ByteView packet) {
   const auto header = wire::MctpPacketHeader::decode(packet);
   if (!header) return add_problem("MCTP", "PACKET", header.error(), {});
-  // Emulators leave the tag owner bit clear both ways; whoever sets it has asked.
-  if (known_ == Known::kGuessed && (header->flags & MctpAssembler::kTagOwner) != 0) {
-    sender_ = Sender::kRequester;
-    known_ = Known::kByMessage;
-  }
+  find_mctp_sender(*header);
   const auto whole = mctp_.add(*header, packet.subspan(wire::MctpPacketHeader::kSize));
   if (!whole) {
     add_problem("MCTP", "FRAGMENT", whole.error(), {});
     return;
   }
   if (*whole) return read_mctp_message(**whole, {});
-  Fields& f = add("MCTP", "FRAGMENT", {}).fields;
+  Message& fragment = add("MCTP", "FRAGMENT", {});
+  if (mctp_.cut_one_off())
+    fragment.problem = "the last MCTP packet of the message before this one is not in the capture";
+  Fields& f = fragment.fields;
   f.number("source", header->source);
   f.number("destination", header->destination);
   f.number("sequence", header->flags >> 4U & 3U);

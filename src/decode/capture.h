@@ -73,6 +73,7 @@ class Capture {
   void read_doe(ByteView packet);
   void read_discovery(ByteView payload);
   void read_mctp(ByteView packet);
+  void find_mctp_sender(const wire::MctpPacketHeader& header);
   void read_mctp_message(ByteView message, const Place& place);
   void read_secured(ByteView record, std::size_t sequence_size);
   void read_spdm(ByteView message, const Place& place);
@@ -99,6 +100,7 @@ class Capture {
   wire::PcapDirection direction_ = wire::PcapDirection::kUnknown;  ///< of the packet at hand
   std::optional<wire::PcapDirection> to_device_;                   ///< once a request told it
   MctpAssembler mctp_;
+  bool tags_tell_ = false;    ///< this capture's tag owner bits say who asks: one was set
   std::vector<Message> out_;  ///< used again and again, with what their fields have of memory
   std::size_t used_ = 0;      ///< of `out_`
 };

@@ -19,11 +19,13 @@ Result<std::optional<ByteView>> MctpAssembler::add(const wire::MctpPacketHeader&
   const std::uint32_t key = std::uint32_t{header.source} << 16U |
                             std::uint32_t{header.destination} << 8U | (header.flags & kTagBits);
   ++packets_;
+  cut_one_off_ = false;
   if (start && end) return payload;  // a message before it, of which this is no part, goes on
   const auto sequence =
       static_cast<std::uint8_t>(unsigned{header.flags} >> kSequenceShift & kSequenceMask);
   auto at = open_.find(key);
   if (start) {
+    cut_one_off_ = at != open_.end();
     if (at == open_.end() && open_.size() == kMaxOpen)
       open_.erase(std::ranges::min_element(open_, {}, [](const auto& o) { return o.second.age; }));
     at = open_.insert_or_assign(key, Open{.bytes = {}, .next_sequence = sequence, .age = packets_})

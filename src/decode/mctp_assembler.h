@@ -27,6 +27,8 @@ class MctpAssembler {
   /// last packet is here; nullopt before. Errors: EINVAL when it continues nothing, or
   /// not where the last one ended (that message is lost); E2BIG above kMaxMessage.
   Result<std::optional<ByteView>> add(const wire::MctpPacketHeader& header, ByteView payload);
+  /// The last packet began a message in the place of one whose end never came.
+  [[nodiscard]] bool cut_one_off() const { return cut_one_off_; }
 
  private:
   struct Open {
@@ -37,6 +39,7 @@ class MctpAssembler {
   std::map<std::uint32_t, Open> open_;  ///< by source, destination, tag and its owner
   Bytes whole_;
   std::uint64_t packets_ = 0;
+  bool cut_one_off_ = false;
 };
 
 }  // namespace teeio::decode

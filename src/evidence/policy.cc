@@ -94,9 +94,11 @@ void read_spdm(Section& section, Policy& policy) {
   names(section, "signatures", policy.signatures, is_signature, "algorithms as \"ECDSA-P384\"");
 }
 
-/// SPDM's blocks begin with 1: index 0 asks for how many there are (DSP0274, GET_MEASUREMENTS).
+/// SPDM's blocks are 1 to 254: index 0 asks for how many there are, 255 for all (DSP0274,
+/// GET_MEASUREMENTS).
 void read_block(Section& section, WantedBlock& block, std::set<std::uint8_t>& taken) {
   block.index = section.identifier("index", std::uint8_t{1}, taken);
+  if (block.index == 0xff) section.refuse("index", "a whole number from 1 to 254");
   section.each("type", "a type as \"firmware\" or \"svn\"", [&](const toml::node& node) {
     const auto word = node.value_exact<std::string_view>();
     block.type = word ? measurement_type_of(*word) : std::nullopt;

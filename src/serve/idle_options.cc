@@ -155,6 +155,8 @@ std::string why_idle_version(const SpeakerOptions& options) {
     return "--post-quantum first changes nothing without SPDM 1.4, which --versions leaves out";
   if (options.extended_capabilities != 0 && newest < kSpdmVersion14)
     return "the capability SLOT_MGMT is in no version before SPDM 1.4, which --versions leaves out";
+  if (options.reuses_requester_chain && std::ranges::min(options.versions) >= kSpdmVersion14)
+    return "--mutual-auth-reuse changes nothing in SPDM 1.4, whose CHALLENGE_AUTH asks nobody";
   if (options.data_transfer_size != SpeakerOptions().data_transfer_size && newest < kSpdmVersion12)
     return "--transfer-size changes nothing before SPDM 1.2, which --versions leaves out";
   return {};
@@ -223,6 +225,9 @@ std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
       Need{authenticates, "--mutual-auth", kSpdmCapMutAuth},
       Need{authenticates, "--mutual-auth", kSpdmCapEncap},
       Need{authenticates, "--mutual-auth", kSpdmCapKeyEx | kSpdmCapChal},
+      Need{options.reuses_requester_chain, "--mutual-auth-reuse", kSpdmCapChal},
+      Need{options.reuses_requester_chain, "--mutual-auth-reuse", kSpdmCapKeyEx},
+      Need{options.requester_key.has_value(), "--requester-key", kSpdmCapKeyEx},
       Need{!options.secured_versions.empty(), "--secured-versions", kAnySession},
       Need{options.heartbeat_s != 0, "--heartbeat", kSpdmCapHeartbeat},
       Need{!options.psks.empty(), "--psk", kSpdmCapPsk | kSpdmCapPskWithContext},

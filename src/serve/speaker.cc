@@ -123,6 +123,8 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options, hw::Pci
   config.observer = this;
   config.psks = options.psks;
   config.mutual_auth = options.mutual_auth.value_or(spdm::MutualAuth::kNever);
+  config.reuses_requester_chain = options.reuses_requester_chain;
+  config.requester_key = options.requester_key;
   config.heartbeat_period_s = options.heartbeat_s;
   config.measurement_opaque = options.measurement_opaque;
   config.secured_versions = options.secured_versions;

@@ -23,6 +23,8 @@ namespace teeio::serve {
 /// How served devices speak SPDM.
 struct SpeakerOptions {
   std::optional<spdm::MutualAuth> mutual_auth;  ///< nullopt: never
+  bool reuses_requester_chain = false;          ///< as spdm::ResponderConfig's, like the next
+  std::optional<crypto::PublicKey> requester_key;
   std::vector<spdm::Psk> psks;
   std::uint8_t heartbeat_s = 0;
   Bytes measurement_opaque;  ///< as spdm::ResponderConfig's, like the next

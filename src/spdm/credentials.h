@@ -12,6 +12,12 @@
 
 namespace teeio::spdm {
 
+/// The SlotID of a key that the other end was given beforehand (PUB_KEY_ID_CAP), whose
+/// SubjectPublicKeyInfo stands for a chain, and how fields of four bits have it. Source: DSP0274
+/// 1.2, CHALLENGE, GET_MEASUREMENTS and KEY_EXCHANGE.
+constexpr std::uint8_t kKnownKey = 0xff;
+constexpr std::uint8_t kKnownKeyInFourBits = 0x0f;
+
 /// What a certificate slot holds.
 ///
 /// Lifetime: `identity` outlives every end that was given the credential; it is

@@ -26,6 +26,10 @@ struct RequesterConfig {
   // Both outlive the requester. `credentials`: for mutual authentication.
   Credentials* credentials = nullptr;
   Observer* observer = nullptr;
+  /// What kKnownKey names where the peer has PUB_KEY_ID_CAP; nullopt: nobody gave it to this end.
+  std::optional<crypto::PublicKey> peer_key{};
+  /// The peer was given the key of slot 0: PUB_KEY_ID_CAP is said in the place of CERT_CAP.
+  bool peer_has_own_key = false;
 };
 
 enum class MeasurementSummary : std::uint8_t { kNone = 0, kTcb = 1, kAll = 0xff };
@@ -36,7 +40,7 @@ struct MeasurementsWanted {
   std::uint8_t index = 0xff;  ///< 0: how many there are; 1–0xfe: that one; 0xff: all
   bool sign = true;
   bool raw = true;                                   ///< raw bits where the device offers both
-  std::uint8_t slot = 0;                             ///< whose key signs
+  std::uint8_t slot = 0;                             ///< whose key signs; or kKnownKey
   std::optional<std::array<std::byte, 32>> nonce{};  ///< nullopt: drawn from `schedule`
 };
 
@@ -100,6 +104,7 @@ class Requester {
   void get_certificates(std::uint8_t slot, std::uint32_t session = kNoSession);
   /// GET_DIGESTS alone: which slots hold a chain, digests().
   void get_digests(std::uint32_t session = kNoSession);
+  /// `slot`, here and below: one whose chain was read, or kKnownKey. ENXIO: neither.
   void challenge(std::uint8_t slot, MeasurementSummary summary = MeasurementSummary::kNone);
   void measure(MeasurementsWanted wanted);
   struct SessionWanted {

@@ -19,8 +19,7 @@ class Challenge final : public SessionStep {
     TEEIO_TRY(need(state));
     if (!state.peer_can(wire::kSpdmCapChal))
       return fail(Errno::kOpNotSupp, "the device answers no CHALLENGE");
-    if (slot_ >= wire::kSpdmSlots || !state.slots.at(slot_).verified)
-      return fail(Errno::kNxio, "the slot's certificates were not read");
+    if (!state.signer(slot_)) return fail(Errno::kNxio, "the slot's certificates were not read");
     wire::SpdmChallenge request;
     request.version = state.version();
     request.slot = slot_;
@@ -35,9 +34,11 @@ class Challenge final : public SessionStep {
     wire::SpdmSizes sizes = state.sizes();
     sizes.summary_hash = state.summary_size(summary_);
     TEEIO_ASSIGN(const auto answer, wire::SpdmChallengeAuth::decode(response, sizes));
-    if (answer.slot != slot_) return fail(Errno::kInval, "CHALLENGE_AUTH is of another slot");
-    const VerifiedChain& chain = *state.slots.at(slot_).verified;
-    if (!std::ranges::equal(answer.chain_hash, chain.hash.view()))
+    if (answer.slot != (slot_ & kKnownKeyInFourBits))
+      return fail(Errno::kInval, "CHALLENGE_AUTH is of another slot");
+    const auto peer = state.signer(slot_);
+    if (!peer) return fail(Errno::kNxio, "the slot's certificates were not read");
+    if (!std::ranges::equal(answer.chain_hash, peer->hash->view()))
       return fail(Errno::kPerm, "CHALLENGE_AUTH is of another certificate chain");
     if (state.version() >= wire::kSpdmVersion13 && answer.context != context_)
       return fail(Errno::kPerm, "CHALLENGE_AUTH answers another request");

@@ -20,9 +20,14 @@ std::uint32_t own_flags(const RequesterConfig& config, std::uint8_t version) {
   if (config.credentials == nullptr)
     flags &= ~(kSpdmCapCert | kSpdmCapChal | kSpdmCapMutAuth | kSpdmCapEndpointInfoSig |
                kSpdmCapMultiKeyOnly | kSpdmCapMultiKeyNegotiated);
+  if (config.credentials != nullptr && config.peer_has_own_key) {
+    flags = (flags & ~(kSpdmCapCert | kSpdmCapChal)) | kSpdmCapPubKeyId;
+  } else {
+    flags &= ~kSpdmCapPubKeyId;
+  }
   // What nobody answers here.
   flags &= ~(kSpdmCapEndpointInfoNoSig | kSpdmCapEndpointInfoSig | kSpdmCapEvent |
-             kSpdmCapPubKeyId | kSpdmCapMultiKeyOnly | kSpdmCapMultiKeyNegotiated);
+             kSpdmCapMultiKeyOnly | kSpdmCapMultiKeyNegotiated);
   if (config.settings.transport == Transport::kNone) flags &= ~session_flags();
   return flags & spdm_requester_caps(version);
 }
@@ -151,6 +156,8 @@ class NegotiateAlgorithms final : public Step {
     append(state.vca, request);
     append(state.vca, answer.wire);
     if (suite.hash) state.base.emplace(*suite.hash).update(state.vca);
+    if (suite.hash && state.config.peer_key && state.peer_can(wire::kSpdmCapPubKeyId))
+      state.peer_key_hash = crypto::hash(*suite.hash, state.config.peer_key->der());
     state.m1m2.clear();
     state.connected = true;
     return Progress::kDone;
@@ -188,7 +195,8 @@ class NegotiateAlgorithms final : public Step {
     const bool psk = (state.agreed.own_flags & kSpdmCapPsk) != 0 &&
                      state.peer_can(kSpdmCapPsk | kSpdmCapPskWithContext);
     const bool signs =
-        state.peer_can(kSpdmCapCert | kSpdmCapChal | kSpdmCapMeasSig) || key_exchange;
+        state.peer_can(kSpdmCapCert | kSpdmCapPubKeyId | kSpdmCapChal | kSpdmCapMeasSig) ||
+        key_exchange;
     if ((signs || psk) && !suite.hash) return fail(Errno::kOpNotSupp, "no hash is common");
     if (signs && !suite.asym) return fail(Errno::kOpNotSupp, "no signature algorithm is common");
     if (key_exchange && !suite.exchanges_keys())

@@ -14,20 +14,25 @@
 namespace teeio::spdm::requester {
 namespace {
 
-/// What our slot is to the peer: its chain in SPDM format, hashed. nullopt: empty.
+/// What our slot is to the peer: its chain in SPDM format, hashed, or the key that the peer was
+/// given. nullopt: empty.
 struct OwnSlot {
   const Credential* credential = nullptr;
   crypto::Digest hash;
 };
 std::optional<OwnSlot> own_slot(const State& state, std::uint8_t number) {
-  if (state.config.credentials == nullptr || !state.suite.req_asym || number >= wire::kSpdmSlots)
+  const bool known = number == kKnownKey;
+  if (state.config.credentials == nullptr || !state.suite.req_asym ||
+      known != state.config.peer_has_own_key || (!known && number >= wire::kSpdmSlots))
     return std::nullopt;
-  const Credential* credential =
-      state.config.credentials->credential(number, *state.suite.req_asym, *state.suite.hash);
+  const Credential* credential = state.config.credentials->credential(
+      known ? 0 : number, *state.suite.req_asym, *state.suite.hash);
   if (credential == nullptr) return std::nullopt;
-  return OwnSlot{credential, crypto::hash(*state.suite.hash,
-                                          crypto::encode_spdm_chain(credential->identity->chain,
-                                                                    *state.suite.hash))};
+  const crypto::Identity& own = *credential->identity;
+  return OwnSlot{credential,
+                 crypto::hash(*state.suite.hash,
+                              known ? own.key.public_key().der()
+                                    : crypto::encode_spdm_chain(own.chain, *state.suite.hash))};
 }
 
 class KeyExchange final : public SessionStep {
@@ -39,7 +44,7 @@ class KeyExchange final : public SessionStep {
     TEEIO_TRY(need(state));
     if (!state.both(wire::kSpdmCapKeyEx) || !state.both(wire::kSpdmCapMac) || !state.suite.aead)
       return fail(Errno::kOpNotSupp, "the device opens no sessions by KEY_EXCHANGE");
-    if (wanted_.slot >= wire::kSpdmSlots || !state.slots.at(wanted_.slot).verified)
+    if (!state.signer(wanted_.slot))
       return fail(Errno::kNxio, "the slot's certificates were not read");
     const auto half = free_session_half(state);
     if (!half) return fail(Errno::kBusy, "as many SPDM sessions are open as the limit allows");
@@ -74,7 +79,7 @@ class KeyExchange final : public SessionStep {
     const std::uint32_t id = wire::spdm_session_id(half_, answer.session_id);
     if (id == kNoSession || state.find(id) != nullptr)
       return fail(Errno::kInval, "KEY_EXCHANGE_RSP repeats a session ID");
-    TEEIO_TRY(check_mut_auth(state, answer.mut_auth));
+    TEEIO_TRY(check_mut_auth(state, answer));
     TEEIO_ASSIGN(const crypto::Secret secret, derive(answer.exchange));
 
     auto session = std::make_unique<Session>(begin_transcript(state));
@@ -82,7 +87,7 @@ class KeyExchange final : public SessionStep {
     session->slot = wanted_.slot;
     session->in_the_clear = clear;
     session->mut_auth = answer.mut_auth;
-    session->own_slot = answer.req_slot;
+    session->own_slot = answer.req_slot == kKnownKeyInFourBits ? kKnownKey : answer.req_slot;
     session->heartbeat_period_s = answer.heartbeat_period;
     const std::size_t proofs = answer.signature.size() + answer.verify_data.size();
     session->transcript.update(request).update(answer.wire.first(answer.wire.size() - proofs));
@@ -114,7 +119,8 @@ class KeyExchange final : public SessionStep {
     return secret;
   }
 
-  static Result<void> check_mut_auth(const State& state, std::uint8_t mut_auth) {
+  static Result<void> check_mut_auth(const State& state, const wire::SpdmKeyExchangeRsp& answer) {
+    const std::uint8_t mut_auth = answer.mut_auth;
     if (mut_auth == 0) return {};
     const bool known = mut_auth == wire::kSpdmMutAuth ||
                        mut_auth == wire::kSpdmMutAuthEncapsulated ||
@@ -123,13 +129,19 @@ class KeyExchange final : public SessionStep {
       return fail(Errno::kInval, "KEY_EXCHANGE_RSP wants mutual authentication that is not agreed");
     if (mut_auth != wire::kSpdmMutAuth && !state.both(wire::kSpdmCapEncap))
       return fail(Errno::kInval, "KEY_EXCHANGE_RSP wants an encapsulated flow that is not agreed");
+    // Source: libspdm libspdm_req_key_exchange.c, libspdm_try_send_receive_key_exchange().
+    if (state.config.peer_has_own_key && mut_auth != wire::kSpdmMutAuth)
+      return fail(Errno::kInval, "KEY_EXCHANGE_RSP wants certificates of a key that is known");
+    if (mut_auth == wire::kSpdmMutAuth &&
+        (answer.req_slot == kKnownKeyInFourBits) != state.config.peer_has_own_key)
+      return fail(Errno::kInval, "KEY_EXCHANGE_RSP wants a key that this end does not have");
     return {};
   }
 
   crypto::RunningHash begin_transcript(const State& state) const {
     crypto::RunningHash transcript = *state.base;
     if (state.peer_multi_key) transcript.update(state.multi_key_digests);
-    transcript.update(state.slots.at(wanted_.slot).verified->hash);
+    transcript.update(*state.signer(wanted_.slot)->hash);
     return transcript;
   }
 

@@ -29,8 +29,7 @@ class GetMeasurements final : public SessionStep {
       return fail(Errno::kOpNotSupp, "the device has no measurements");
     if (wanted_.sign && !state.peer_can(wire::kSpdmCapMeasSig))
       return fail(Errno::kOpNotSupp, "the device does not sign measurements");
-    if (wanted_.sign &&
-        (wanted_.slot >= wire::kSpdmSlots || !state.slots.at(wanted_.slot).verified))
+    if (wanted_.sign && !state.signer(wanted_.slot))
       return fail(Errno::kNxio, "the slot's certificates were not read");
     wire::SpdmGetMeasurements request;
     request.version = state.version();
@@ -81,7 +80,8 @@ class GetMeasurements final : public SessionStep {
 
  private:
   Result<void> check(const State& state, const wire::SpdmMeasurements& answer) const {
-    if (wanted_.sign && state.version() >= wire::kSpdmVersion11 && answer.slot != wanted_.slot)
+    if (wanted_.sign && state.version() >= wire::kSpdmVersion11 &&
+        answer.slot != (wanted_.slot & kKnownKeyInFourBits))
       return fail(Errno::kInval, "MEASUREMENTS is signed by another slot");
     if (state.version() >= wire::kSpdmVersion13 && answer.context != context_)
       return fail(Errno::kPerm, "MEASUREMENTS answers another request");

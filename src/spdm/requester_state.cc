@@ -41,6 +41,16 @@ State::State(RequesterConfig given) : config(std::move(given)) {
   if (!config.trust_anchors.empty()) anchors.emplace(config.trust_anchors);
 }
 
+std::optional<PeerSigner> State::signer(std::uint8_t slot) const {
+  if (slot == kKnownKey) {
+    if (!peer_key_hash) return std::nullopt;
+    return PeerSigner{&*config.peer_key, &*peer_key_hash};
+  }
+  if (slot >= wire::kSpdmSlots || !slots.at(slot).verified) return std::nullopt;
+  const VerifiedChain& chain = *slots.at(slot).verified;
+  return PeerSigner{&chain.chain.chain.leaf().public_key(), &chain.hash};
+}
+
 Session* State::find(std::uint32_t id) {
   const auto at = std::ranges::find(sessions, id, [](const auto& s) { return s->id; });
   return at != sessions.end() ? at->get() : nullptr;
@@ -74,6 +84,7 @@ void State::forget() {
   digests_may_enter = true;
   slot_mask = 0;
   for (PeerSlot& slot : slots) slot = {};
+  peer_key_hash.reset();
 }
 
 wire::SpdmSizes State::sizes() const {
@@ -108,9 +119,9 @@ Result<void> State::need_connection() const {
 
 Result<void> verify_peer(const State& state, std::uint8_t slot, crypto::SigningPurpose purpose,
                          const crypto::Digest& transcript, ByteView signature) {
-  const PeerSlot& peer = state.slots.at(slot);
-  if (!peer.verified) return fail(Errno::kNxio, "the slot's certificates were not read");
-  const auto valid = peer.verified->chain.chain.leaf().public_key().verify_spdm(
+  const auto peer = state.signer(slot);
+  if (!peer) return fail(Errno::kNxio, "the slot's certificates were not read");
+  const auto valid = peer->key->verify_spdm(
       {state.version(), purpose, *state.suite.asym, *state.suite.hash}, transcript, signature);
   if (!valid) return fail(Errno::kPerm, "the device's signature is wrong");
   return {};

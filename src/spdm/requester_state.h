@@ -70,6 +70,12 @@ struct PeerSlot {
   PeerChain shown;
 };
 
+/// What stands for the peer at one of its SlotIDs. Refers to the state.
+struct PeerSigner {
+  const crypto::PublicKey* key = nullptr;
+  const crypto::Digest* hash = nullptr;  ///< of the chain, or of the key that is known
+};
+
 /// How the request at hand travels.
 struct Transfer {
   enum class Mode : std::uint8_t {
@@ -116,6 +122,8 @@ struct State {
   bool digests_may_enter = true;
   std::uint8_t slot_mask = 0;
   std::array<PeerSlot, wire::kSpdmSlots> slots;
+  std::optional<crypto::Digest>
+      peer_key_hash;  ///< of RequesterConfig::peer_key, if the peer has it
   std::vector<std::unique_ptr<Session>> sessions;
   std::uint32_t opening = kNoSession;  ///< the session whose handshake runs
   std::optional<std::uint32_t> last_opened;
@@ -138,6 +146,8 @@ struct State {
   [[nodiscard]] bool peer_can(std::uint32_t any_of) const {
     return (agreed.peer_flags & any_of) != 0;
   }
+  /// nullopt: the slot's chain was not read; kKnownKey: this end or the peer has no such key.
+  [[nodiscard]] std::optional<PeerSigner> signer(std::uint8_t slot) const;
   [[nodiscard]] Session* find(std::uint32_t id);
   [[nodiscard]] const Session* find(std::uint32_t id) const;
   void end(std::uint32_t id, SessionEnd reason);

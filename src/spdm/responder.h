@@ -47,10 +47,16 @@ struct ResponderConfig {
   Tamper* tamper = nullptr;
   /// Whose chains mutual authentication accepts; nullptr: any whose signatures hold.
   const crypto::TrustAnchors* requester_anchors = nullptr;
+  /// The key of a requester, given beforehand: requesters with PUB_KEY_ID_CAP that `mutual_auth`
+  /// asks must have it. nullopt: they are taken for requesters that cannot.
+  std::optional<crypto::PublicKey> requester_key{};
   std::vector<Psk> psks;
   /// EndpointInfo of ENDPOINT_INFO: device class identifiers (SPDM 1.3). Empty: not offered.
   Bytes endpoint_info;
   MutualAuth mutual_auth = MutualAuth::kNever;
+  /// KEY_EXCHANGE_RSP asks for the chain that the connection's last CHALLENGE has brought, if one
+  /// has, without encapsulated requests. Not of requesters with several keys.
+  bool reuses_requester_chain = false;
   std::uint8_t heartbeat_period_s = 0;  ///< 0: sessions need no heartbeat
   /// Of each MEASUREMENTS' OpaqueData, as encode_measurement_opaque() has it; empty: none. At
   /// most kMaxMeasurementOpaque bytes.

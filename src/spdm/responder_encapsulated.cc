@@ -161,6 +161,8 @@ Taken take_challenge(State& state, ByteView response) {
        *state.suite.hash},
       flow.transcript->digest(), answer->signature);
   if (!valid) return bad_response();
+  state.challenged = std::move(flow.peer);
+  state.challenged_slot = flow.slot;
   flow.step = Step::kIdle;
   return {};
 }

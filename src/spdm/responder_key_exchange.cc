@@ -20,16 +20,43 @@ bool handshake_in_the_clear(const State& state) {
   return state.can(wire::kSpdmCapHandshakeInTheClear, wire::kSpdmCapHandshakeInTheClear);
 }
 
-/// Whether the requester is asked to prove itself; Refused when it must and cannot.
-std::expected<bool, Refusal> asks_mutual_auth(const State& state) {
-  if (state.config.mutual_auth == MutualAuth::kNever) return false;
-  const bool able = state.can(wire::kSpdmCapMutAuth | wire::kSpdmCapEncap,
-                              wire::kSpdmCapMutAuth | wire::kSpdmCapEncap | wire::kSpdmCapCert) &&
-                    state.suite.req_asym.has_value();
-  if (!able && state.config.mutual_auth == MutualAuth::kRequired)
+bool reuses_chain(const State& state) {
+  return state.config.reuses_requester_chain && state.challenged && !state.peer_multi_key;
+}
+
+/// MutAuthRequested: how the requester is asked to prove itself; 0: it is not. Refused when it
+/// must and cannot.
+std::expected<std::uint8_t, Refusal> mutual_auth_for(const State& state) {
+  if (state.config.mutual_auth == MutualAuth::kNever) return 0;
+  if (state.suite.req_asym) {
+    if (reuses_chain(state)) return wire::kSpdmMutAuth;
+    if (state.can(wire::kSpdmCapMutAuth | wire::kSpdmCapEncap,
+                  wire::kSpdmCapMutAuth | wire::kSpdmCapEncap | wire::kSpdmCapCert))
+      return wire::kSpdmMutAuthEncapsulated;
+    if (state.config.requester_key &&
+        state.can(wire::kSpdmCapMutAuth, wire::kSpdmCapMutAuth | wire::kSpdmCapPubKeyId))
+      return wire::kSpdmMutAuth;
+  }
+  if (state.config.mutual_auth == MutualAuth::kRequired)
     return refuse(state.version() >= wire::kSpdmVersion13 ? SpdmErrorCode::kInvalidPolicy
                                                           : SpdmErrorCode::kUnspecified);
-  return able;
+  return 0;
+}
+
+/// What stands for the requester that a session wants proof of; nullopt: it has not told yet.
+struct RequesterProof {
+  const crypto::PublicKey* key = nullptr;
+  crypto::Digest hash;
+  std::uint8_t slot = 0;
+};
+std::optional<RequesterProof> requester_proof(const State& state, const Session& session) {
+  if (session.mut_auth == wire::kSpdmMutAuth && !session.peer)
+    return RequesterProof{&*state.config.requester_key,
+                          crypto::hash(*state.suite.hash, state.config.requester_key->der()),
+                          kKnownKey};
+  if (!session.peer) return std::nullopt;
+  return RequesterProof{&session.peer->chain.chain.leaf().public_key(), session.peer->hash,
+                        session.peer_slot};
 }
 
 /// TH up to the chain: message A, the DIGESTS of multi-key connections, Ct.
@@ -45,7 +72,7 @@ struct Exchange {
   Bytes summary;
   Bytes opaque;
   std::uint8_t secured_version = 0;
-  bool mutual_auth = false;
+  std::uint8_t mut_auth = 0;
   bool all_events = false;
 };
 
@@ -67,9 +94,9 @@ std::expected<Exchange, Refusal> prepare(State& state, const wire::SpdmKeyExchan
   if (!choice) return refuse(SpdmErrorCode::kInvalidRequest);
   exchange.opaque = std::move(choice->opaque);
   exchange.secured_version = choice->version;
-  auto mutual = asks_mutual_auth(state);
+  auto mutual = mutual_auth_for(state);
   if (!mutual) return std::unexpected(std::move(mutual.error()));
-  exchange.mutual_auth = *mutual;
+  exchange.mut_auth = *mutual;
   return exchange;
 }
 
@@ -107,7 +134,10 @@ Reply key_exchange(Call& call) {
   answer.version = state.version();
   answer.heartbeat_period = heartbeat_period(state);
   answer.session_id = *half;
-  answer.mut_auth = exchange.mutual_auth ? wire::kSpdmMutAuthEncapsulated : std::uint8_t{0};
+  answer.mut_auth = exchange.mut_auth;
+  const bool reuses = exchange.mut_auth == wire::kSpdmMutAuth && reuses_chain(state);
+  if (exchange.mut_auth == wire::kSpdmMutAuth)
+    answer.req_slot = reuses ? state.challenged_slot : kKnownKeyInFourBits;
   crypto::fill_random(answer.random);
   answer.exchange = keys->answer;
   answer.summary_hash = exchange.summary;
@@ -119,6 +149,8 @@ Reply key_exchange(Call& call) {
   if (!state.suite.kem) report_dhe_secret(state.config.observer, session->id, keys->secret.view());
   session->in_the_clear = handshake_in_the_clear(state);
   session->mut_auth = answer.mut_auth;
+  if (reuses) session->peer = state.challenged;
+  if (reuses) session->peer_slot = state.challenged_slot;
   session->heartbeat_period_s = answer.heartbeat_period;
   if (exchange.all_events) subscribe_to_all_events(state, *session);
   session->transcript.update(request->wire).update(bytes);
@@ -136,7 +168,7 @@ Reply key_exchange(Call& call) {
     session->transcript.update(verify_data);
     bytes.insert(bytes.end(), verify_data.view().begin(), verify_data.view().end());
   }
-  if (exchange.mutual_auth)
+  if (exchange.mut_auth == wire::kSpdmMutAuthEncapsulated)
     start_encapsulated(state, EncapsulatedFlow::Purpose::kSession, session->id, 0);
   state.last_session_half = *half;
   state.sessions.push_back(std::move(session));
@@ -163,17 +195,18 @@ Reply finish(Call& call) {
   // Transcripts go on only when everything holds.
   crypto::RunningHash transcript = session->transcript;
   const std::size_t proofs = request->signature.size() + request->verify_data.size();
+  std::optional<RequesterProof> proof;
   if (session->mut_auth != 0) {
-    if (!session->peer || request->req_slot != session->peer_slot)
-      return refuse(SpdmErrorCode::kInvalidRequest);
-    transcript.update(session->peer_digests).update(session->peer->hash);
+    proof = requester_proof(state, *session);
+    if (!proof || request->req_slot != proof->slot) return refuse(SpdmErrorCode::kInvalidRequest);
+    transcript.update(session->peer_digests).update(proof->hash);
   }
   transcript.update(request->wire.first(request->wire.size() - proofs));
-  if (session->mut_auth != 0) {
-    const auto valid = session->peer->chain.chain.leaf().public_key().verify_spdm(
-        {state.version(), crypto::SigningPurpose::kRequesterFinish, *state.suite.req_asym,
-         *state.suite.hash},
-        transcript.digest(), request->signature);
+  if (proof) {
+    const auto valid =
+        proof->key->verify_spdm({state.version(), crypto::SigningPurpose::kRequesterFinish,
+                                 *state.suite.req_asym, *state.suite.hash},
+                                transcript.digest(), request->signature);
     if (!valid) return refuse_handshake(state, *session);
     transcript.update(request->signature);
   }

@@ -82,6 +82,7 @@ void State::forget() {
   base.reset();
   m1m2.clear();
   l1l2.reset();
+  challenged.reset();
   multi_key_digests.clear();
   digests_may_enter = true;
   for (LocalSlot& slot : slots) slot.asked = false;

@@ -42,11 +42,6 @@ using Reply = std::expected<Bytes, Refusal>;
 
 enum class Phase : std::uint8_t { kNotStarted, kAfterVersion, kAfterCapabilities, kNegotiated };
 
-/// The SlotID of the key that requesters have already (PUB_KEY_ID_CAP), and how fields of four bits
-/// have it. Source: DSP0274 1.2, CHALLENGE, GET_MEASUREMENTS and KEY_EXCHANGE.
-constexpr std::uint8_t kKnownKey = 0xff;
-constexpr std::uint8_t kKnownKeyInFourBits = 0x0f;
-
 /// One slot of ours, in the form in which it is sent and hashed.
 struct LocalSlot {
   const Credential* credential = nullptr;  ///< nullptr: empty
@@ -152,8 +147,11 @@ struct State {
   std::optional<crypto::RunningHash> base;  ///< of message A; once negotiated
   DeferredHash m1m2;
   std::optional<crypto::RunningHash> l1l2;  ///< outside of sessions
-  Bytes multi_key_digests;                  ///< DIGESTS that enters TH (1.3)
-  bool digests_may_enter = true;            ///< it came right behind ALGORITHMS
+  /// Whom basic mutual authentication has proved, and by which slot.
+  std::optional<VerifiedChain> challenged;
+  std::uint8_t challenged_slot = 0;
+  Bytes multi_key_digests;        ///< DIGESTS that enters TH (1.3)
+  bool digests_may_enter = true;  ///< it came right behind ALGORITHMS
   std::array<LocalSlot, wire::kSpdmSlots> slots;
   LocalSlot known_key;  ///< with PUB_KEY_ID_CAP the key of slot 0, in the place of all slots
 

@@ -42,7 +42,7 @@ std::string_view decompression(ByteView file) {
 
 constexpr std::uint16_t kMajor = 2;
 constexpr std::uint16_t kMinor = 4;
-constexpr std::uint32_t kLinkMask = 0x0fffffff;  ///< the upper bits are about checksums
+constexpr std::uint32_t kLinkMask = 0xffff;  ///< the upper bits are about checksums
 constexpr std::size_t kReadBytes = 256 * 1024;
 
 constexpr std::uint8_t kResolutionNs = 9;

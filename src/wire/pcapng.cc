@@ -59,7 +59,8 @@ Result<void> PcapReader::begin_section() {
   if (size < kTypeAndSize + 16 + kTrailer || size % 4 != 0)
     return fail(Errno::kInval, "a pcapng section's header has another size than it says");
   TEEIO_ASSIGN(const bool version, fill(kTypeAndSize + 6));
-  if (!version || u16(kTypeAndSize + 4) != 1)
+  if (!version) return fail(Errno::kInval, "the capture is shorter than its header");
+  if (u16(kTypeAndSize + 4) != 1)
     return fail(Errno::kOpNotSupp, "the pcapng capture's version is not 1");
   interfaces_.clear();
   return skip(size);

@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "serve/validate/own_keys.h"
+#include "serve/validate/raw_spdm.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
+#include "wire/spdm_measurements.h"
 
 namespace teeio::serve::validate {
 namespace {
@@ -28,6 +30,7 @@ spdm::RequesterConfig config_for(const Target& target, std::uint8_t version) {
   config.settings.limits.sessions = kMaxSessions;
   config.settings.limits.certificate_chain_bytes = kMaxChain;
   if (version != 0) config.settings.versions = {version};
+  config.peer_key = target.responder_key;
   return config;
 }
 
@@ -157,6 +160,15 @@ std::expected<Link, Verdict> Bench::negotiated_with_identity(std::uint8_t versio
       skipped("the responder takes neither ECDSA nor RSA of requesters (ReqBaseAsymAlg)"));
 }
 
+std::expected<Link, Verdict> Bench::negotiated_with_key(GivenKey& key) {
+  spdm::RequesterConfig config = config_for(target_, version_);
+  authenticate(config, key);
+  auto made = negotiated(open(std::move(config)));
+  if (made || !made.error().set_up || !negotiated()) return made;
+  return std::unexpected(
+      skipped("the responder takes no requester with this key (ReqBaseAsymAlg, PUB_KEY_ID_CAP)"));
+}
+
 std::expected<Link, Verdict> Bench::negotiated(std::expected<Link, Verdict> made) {
   if (!made) return made;
   const bool before_pqc = version_ != 0 && version_ < wire::kSpdmVersion14;
@@ -187,17 +199,27 @@ std::expected<Link, Verdict> Bench::with_chain(std::expected<Link, Verdict> made
   return made;
 }
 
+std::expected<Link, Verdict> Bench::with_signer() { return with_signer(negotiated()); }
+
+std::expected<Link, Verdict> Bench::with_signer(std::expected<Link, Verdict> made) {
+  if (!made || !has_flag(*made, wire::kSpdmCapPubKeyId)) return with_chain(std::move(made));
+  if (target_.responder_key) return made;
+  return std::unexpected(
+      skipped("the responder has no certificates (PUB_KEY_ID_CAP), and --responder-key is not "
+              "given"));
+}
+
 std::expected<Session, Verdict> Bench::session() {
   if (target_.transport == PlatformTransport::kNone)
     return std::unexpected(skipped("transport none carries no sessions"));
-  return session(with_chain());
+  return session(with_signer());
 }
 
 std::expected<Session, Verdict> Bench::session(std::expected<Link, Verdict> made) {
   if (!made) return std::unexpected(made.error());
   if (!has_flag(*made, wire::kSpdmCapKeyEx))
     return std::unexpected(skipped("the responder opens no sessions (KEY_EX_CAP)"));
-  made->requester().open_session({});
+  made->requester().open_session({.slot = signing_slot(*made)});
   const Reply reply = made->run();
   const auto id = made->requester().last_session();
   if (!reply.answered() || !id) return unmet("KEY_EXCHANGE and FINISH", reply);
@@ -324,6 +346,23 @@ std::vector<wire::IdeKeySelector> selectors(unsigned key_set) {
 bool has_flag(Link& link, std::uint32_t flag) {
   const auto negotiated = link.requester().negotiated();
   return negotiated && (negotiated->peer_flags & flag) != 0;
+}
+
+std::uint8_t signing_slot(Link& link) {
+  return has_flag(link, wire::kSpdmCapPubKeyId) ? spdm::kKnownKey : std::uint8_t{0};
+}
+
+Bytes harmless_request(Link& link) {
+  const auto agreed = link.requester().negotiated();
+  const std::uint8_t version = agreed ? agreed->version : wire::kSpdmVersion12;
+  if (has_flag(link, wire::kSpdmCapCert)) return raw_spdm(version, wire::SpdmCode::kGetDigests);
+  if (has_flag(link, wire::kSpdmCapMeasNoSig | wire::kSpdmCapMeasSig)) {
+    wire::SpdmGetMeasurements count;
+    count.version = version;
+    count.operation = wire::SpdmGetMeasurements::kCountOnly;
+    return count.encode();
+  }
+  return raw_spdm(version, wire::SpdmCode::kHeartbeat);
 }
 
 }  // namespace teeio::serve::validate

@@ -19,6 +19,7 @@
 
 namespace teeio::serve::validate {
 
+class GivenKey;
 class IdeLinkStream;
 class IdeStream;
 
@@ -35,7 +36,10 @@ struct Target {
   std::uint8_t port_index = 0;  ///< IDE_KM
   std::uint8_t stream_id = 0;
   PostQuantum post_quantum = PostQuantum::kOffer;
-  std::optional<spdm::Psk> psk;              ///< nullopt: cases of pre-shared keys are skipped
+  std::optional<spdm::Psk> psk;  ///< nullopt: cases of pre-shared keys are skipped
+  // Keys that one end has of the other beforehand; without them such cases are skipped.
+  std::optional<crypto::PublicKey> responder_key;
+  std::optional<crypto::PrivateKey> requester_key;
   const machine::Config* machine = nullptr;  ///< what reports must say; outlives the cases
   Watch* watch = nullptr;                    ///< outlives the cases; nullptr: nobody looks
   /// What VERSION lists; nullopt: not asked yet.
@@ -143,11 +147,16 @@ class Bench {
   std::expected<Link, Verdict> negotiated_with_identity();
   /// The same, of one that offers this version only.
   std::expected<Link, Verdict> negotiated_with_identity(std::uint8_t version);
+  /// The same, of one without certificates whose key the responder was given; outlived by `key`.
+  std::expected<Link, Verdict> negotiated_with_key(GivenKey& key);
   /// The same, and the chain of slot 0 is read and verified.
   std::expected<Link, Verdict> with_chain();
   std::expected<Link, Verdict> with_chain(std::expected<Link, Verdict> negotiated);
+  /// The same, or the responder has none, and this judge its key (PUB_KEY_ID_CAP).
+  std::expected<Link, Verdict> with_signer();
+  std::expected<Link, Verdict> with_signer(std::expected<Link, Verdict> negotiated);
   std::expected<Session, Verdict> session();
-  std::expected<Session, Verdict> session(std::expected<Link, Verdict> with_chain);
+  std::expected<Session, Verdict> session(std::expected<Link, Verdict> with_signer);
   /// A session in which nothing has been programmed: keys of the target's stream
   /// are stopped.
   std::expected<Session, Verdict> ide_session();
@@ -187,5 +196,9 @@ class Bench {
 [[nodiscard]] std::vector<wire::IdeKeySelector> selectors(unsigned key_set);
 /// The peer's flags say that it does this; precondition: negotiated.
 [[nodiscard]] bool has_flag(Link& link, std::uint32_t flag);
+/// What signs for the peer: slot 0, or the key that this judge was given.
+[[nodiscard]] std::uint8_t signing_slot(Link& link);
+/// A request that each session answers, and that changes nothing.
+[[nodiscard]] Bytes harmless_request(Link& link);
 
 }  // namespace teeio::serve::validate

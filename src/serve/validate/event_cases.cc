@@ -29,7 +29,7 @@ std::expected<Session, Verdict> eventful_session(Bench& bench) {
   if (!link) return std::unexpected(link.error());
   if (!has_flag(*link, wire::kSpdmCapEvent))
     return std::unexpected(skipped("EVENT_CAP is not set"));
-  return bench.session(bench.with_chain(std::move(link)));
+  return bench.session(bench.with_signer(std::move(link)));
 }
 
 std::uint8_t event_version(Session& session) {

@@ -269,7 +269,7 @@ Verdict stop_after_1_to_0(Bench& bench) { return stop_after_switch(bench, 1, 0);
 /// Opens a second session on the connection of the first; its ID, or the verdict.
 std::expected<Session, Verdict> second_session(Session& first) {
   Link& link = first.link();
-  link.requester().open_session({});
+  link.requester().open_session({.slot = signing_slot(link)});
   const Reply reply = link.run();
   if (reply.is_error(wire::SpdmErrorCode::kSessionLimitExceeded))
     return std::unexpected(skipped("the responder has one session at a time"));
@@ -303,7 +303,7 @@ Verdict second_after_first(Bench& bench) {
 }
 
 Verdict in_the_clear(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  TEEIO_CASE_ASSIGN(Link link, bench.with_signer());
   Session clear(std::move(link), spdm::kNoSession);
   const Reply reply = clear.app(wire::Protocol::kIdeKm, wire::encode_ide_km(IdeKmQuery{0}));
   TEEIO_CASE(reply.refused(), "{} came", reply.str());

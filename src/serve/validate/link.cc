@@ -14,13 +14,13 @@ Reply from_loss(Client::Loss loss) {
   reply.kind = Reply::Kind::kLost;
   switch (loss) {
     case Client::Loss::kTimeout:
-      reply.why = "nothing came in time";
+      reply.why = "nothing in time";
       break;
     case Client::Loss::kClosed:
-      reply.why = "the peer closed the connection";
+      reply.why = "the end of the connection";
       break;
     case Client::Loss::kNonsense:
-      reply.why = "what came is no message of this transport";
+      reply.why = "no message of this transport";
       break;
   }
   return reply;
@@ -165,7 +165,7 @@ Reply Link::run() {
     if (!reply.answered()) return reply;
   }
   Reply reply;
-  reply.why = "the exchange has no end";
+  reply.why = "no end of the exchange";
   return reply;
 }
 

@@ -19,14 +19,13 @@ std::uint8_t version_of(Link& link) {
   return agreed ? agreed->version : wire::kSpdmVersion12;
 }
 
-/// GET_DIGESTS inside the session: allowed in every one, and changes nothing.
-Reply ask_digests(Link& link, std::uint32_t session) {
-  return link.raw(raw_spdm(version_of(link), SpdmCode::kGetDigests), session);
+Reply ask_inside(Link& link, std::uint32_t session) {
+  return link.raw(harmless_request(link), session);
 }
 
 /// A request of the session, sealed and next to be sent.
 spdm::Message sealed(Link& link, std::uint32_t session) {
-  link.requester().send_raw(session, raw_spdm(version_of(link), SpdmCode::kGetDigests));
+  link.requester().send_raw(session, harmless_request(link));
   return link.next_request();
 }
 
@@ -34,15 +33,15 @@ spdm::Message sealed(Link& link, std::uint32_t session) {
 Verdict refused_and_over(Session& session, const spdm::Message& bad) {
   const Reply reply = session.link().send_instead(spdm::view(bad));
   TEEIO_CASE(reply.refused(), "{} came", reply.str());
-  const Reply next = ask_digests(session.link(), session.id());
+  const Reply next = ask_inside(session.link(), session.id());
   TEEIO_CASE(!next.answered(), "the session goes on");
   return passed();
 }
 
 Verdict opens(Bench& bench) {
   TEEIO_CASE_ASSIGN(Session session, bench.session());
-  const Reply reply = ask_digests(session.link(), session.id());
-  TEEIO_CASE(reply.answered(), "GET_DIGESTS inside: {} came", reply.str());
+  const Reply reply = ask_inside(session.link(), session.id());
+  TEEIO_CASE(reply.answered(), "a request inside: {} came", reply.str());
   return passed();
 }
 
@@ -62,7 +61,7 @@ Verdict key_update(Bench& bench, spdm::Requester::KeyUpdate which) {
     session.link().requester().update_keys(session.id(), which);
     Reply reply = session.link().run();
     TEEIO_CASE(reply.answered(), "update {}: {} came", i + 1, reply.str());
-    reply = ask_digests(session.link(), session.id());
+    reply = ask_inside(session.link(), session.id());
     TEEIO_CASE(reply.answered(), "after update {}: {} came", i + 1, reply.str());
   }
   return passed();
@@ -77,6 +76,7 @@ Verdict measures_inside(Bench& bench) {
   if (!has_flag(session.link(), wire::kSpdmCapMeasSig)) return skipped("MEAS_CAP does not sign");
   spdm::MeasurementsWanted wanted;
   wanted.session = session.id();
+  wanted.slot = signing_slot(session.link());
   session.link().requester().measure(wanted);
   const Reply reply = session.link().run();
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
@@ -98,10 +98,10 @@ Verdict opens_again(Bench& bench) {
   TEEIO_CASE_ASSIGN(Session session, bench.session());
   spdm::Requester& requester = session.link().requester();
   requester.end_session(session.id());
-  requester.open_session({});
+  requester.open_session({.slot = signing_slot(session.link())});
   const Reply reply = session.link().run();
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
-  const Reply inside = ask_digests(session.link(), *requester.last_session());
+  const Reply inside = ask_inside(session.link(), *requester.last_session());
   TEEIO_CASE(inside.answered(), "inside the second: {} came", inside.str());
   return passed();
 }
@@ -109,7 +109,7 @@ Verdict opens_again(Bench& bench) {
 Verdict two_at_once(Bench& bench) {
   TEEIO_CASE_ASSIGN(Session session, bench.session());
   Link& link = session.link();
-  link.requester().open_session({});
+  link.requester().open_session({.slot = signing_slot(link)});
   const Reply reply = link.run();
   if (reply.is_error(SpdmErrorCode::kSessionLimitExceeded))
     return skipped("the responder has one session at a time");
@@ -117,7 +117,7 @@ Verdict two_at_once(Bench& bench) {
   const std::uint32_t second = *link.requester().last_session();
   TEEIO_CASE(second != session.id(), "both sessions have ID {:#x}", second);
   for (const std::uint32_t id : {session.id(), second, session.id()}) {
-    const Reply inside = ask_digests(link, id);
+    const Reply inside = ask_inside(link, id);
     TEEIO_CASE(inside.answered(), "in session {:#x}: {} came", id, inside.str());
   }
   return passed();
@@ -126,7 +126,7 @@ Verdict two_at_once(Bench& bench) {
 Verdict limit(Bench& bench) {
   TEEIO_CASE_ASSIGN(Session session, bench.session());
   for (unsigned i = 1; i < kManySessions; ++i) {
-    session.link().requester().open_session({});
+    session.link().requester().open_session({.slot = signing_slot(session.link())});
     const Reply reply = session.link().run();
     if (reply.answered()) continue;
     TEEIO_CASE(reply.is_error(SpdmErrorCode::kSessionLimitExceeded), "session {}: {} came", i + 1,
@@ -204,9 +204,9 @@ Verdict capabilities_inside(Bench& bench) {
 }
 Verdict challenge_inside(Bench& bench) { return not_inside(bench, SpdmCode::kChallenge, 40); }
 
-/// KEY_EXCHANGE with exchange data that no key agreement takes.
-Verdict key_exchange(Bench& bench, std::uint8_t slot, std::byte filler) {
-  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+/// KEY_EXCHANGE with exchange data that no key agreement takes. `slot`: nullopt, what signs.
+Verdict key_exchange(Bench& bench, std::optional<std::uint8_t> slot, std::byte filler) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_signer());
   if (!has_flag(link, wire::kSpdmCapKeyEx)) return skipped("KEY_EX_CAP is not set");
   const auto agreed = link.requester().negotiated();
   Writer rest;
@@ -215,12 +215,12 @@ Verdict key_exchange(Bench& bench, std::uint8_t slot, std::byte filler) {
                        wire::spdm_kem_request_size(agreed->algorithms.kem),
                    filler));
   rest.le(std::uint16_t{0});  // no opaque data
-  const Reply reply =
-      link.raw(raw_spdm(agreed->version, SpdmCode::kKeyExchange, 0, slot, rest.take()));
+  const Reply reply = link.raw(raw_spdm(agreed->version, SpdmCode::kKeyExchange, 0,
+                                        slot.value_or(signing_slot(link)), rest.take()));
   TEEIO_CASE(reply.kind == Reply::Kind::kError, "{} came", reply.str());
   return passed();
 }
-Verdict bad_point(Bench& bench) { return key_exchange(bench, 0, std::byte{0xff}); }
+Verdict bad_point(Bench& bench) { return key_exchange(bench, std::nullopt, std::byte{0xff}); }
 Verdict bad_slot(Bench& bench) { return key_exchange(bench, 9, std::byte{0x11}); }
 
 constexpr Case kSessionCases[] = {

@@ -14,7 +14,7 @@ namespace {
 using Subcode = wire::SpdmSlotSubcode;
 using wire::SpdmErrorCode;
 
-constexpr std::uint64_t kMandatory = 0xf;
+constexpr std::uint64_t kMandatorySubCodes = 0xf;
 
 std::expected<Ready, Verdict> ready_for_slots(Bench& bench) {
   auto ready = ready_for(bench, wire::kSpdmCapCert, "CERT_CAP");
@@ -60,7 +60,8 @@ Verdict slot_banks(Bench& bench) {
   TEEIO_CASE_ASSIGN(const Bytes structure, ask(ready, request_of(Subcode::kSupportedSubcodes)));
   const auto subcodes = wire::decode_spdm_supported_subcodes(structure);
   TEEIO_CASE(subcodes.has_value(), "SupportedSubCodes: {}", subcodes.error().why);
-  TEEIO_CASE((*subcodes & kMandatory) == kMandatory, "SupportedSubCodes is {:#x}", *subcodes);
+  TEEIO_CASE((*subcodes & kMandatorySubCodes) == kMandatorySubCodes, "SupportedSubCodes is {:#x}",
+             *subcodes);
   TEEIO_CASE_ASSIGN(const auto banks, banks_of(ready));
   for (std::size_t i = 0; i < banks.size(); ++i) {
     TEEIO_CASE(banks[i].bank == i, "bank {} has the number {}", i, banks[i].bank);

@@ -80,16 +80,16 @@ Verdict certificate_portions(Bench& bench) {
 }
 
 Verdict challenge_signed(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  TEEIO_CASE_ASSIGN(Link link, bench.with_signer());
   if (!has_flag(link, wire::kSpdmCapChal)) return skipped("CHAL_CAP is not set");
-  link.requester().challenge(0);
+  link.requester().challenge(signing_slot(link));
   const Reply reply = link.run();
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
   return passed();
 }
 
 Verdict challenge_slot(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  TEEIO_CASE_ASSIGN(Link link, bench.with_signer());
   if (!has_flag(link, wire::kSpdmCapChal)) return skipped("CHAL_CAP is not set");
   const std::size_t context = bench.version() >= wire::kSpdmVersion13 ? 8 : 0;
   const Reply reply = link.raw(
@@ -99,7 +99,7 @@ Verdict challenge_slot(Bench& bench) {
 }
 
 std::expected<Link, Verdict> measuring(Bench& bench) {
-  auto link = bench.with_chain();
+  auto link = bench.with_signer();
   if (link && !has_flag(*link, wire::kSpdmCapMeasSig))
     return std::unexpected(skipped("MEAS_CAP does not sign"));
   return link;
@@ -107,7 +107,7 @@ std::expected<Link, Verdict> measuring(Bench& bench) {
 
 Verdict measurements_signed(Bench& bench) {
   TEEIO_CASE_ASSIGN(Link link, measuring(bench));
-  link.requester().measure({});
+  link.requester().measure({.slot = signing_slot(link)});
   const Reply reply = link.run();
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
   const auto& record = link.requester().measurement_record();
@@ -118,11 +118,11 @@ Verdict measurements_signed(Bench& bench) {
 
 Verdict measurements_fresh(Bench& bench) {
   TEEIO_CASE_ASSIGN(Link link, measuring(bench));
-  link.requester().measure({});
+  link.requester().measure({.slot = signing_slot(link)});
   Reply reply = link.run();
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
   const Bytes first = link.requester().measurement_record().signature;
-  link.requester().measure({});
+  link.requester().measure({.slot = signing_slot(link)});
   reply = link.run();
   TEEIO_CASE(reply.answered(), "the second time {} came", reply.str());
   TEEIO_CASE(link.requester().measurement_record().signature != first,

@@ -91,7 +91,7 @@ Verdict short_header(Bench& bench) {
 }
 
 Verdict in_the_clear(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  TEEIO_CASE_ASSIGN(Link link, bench.with_signer());
   Session clear(std::move(link), spdm::kNoSession);
   const Reply reply = clear.app(
       wire::Protocol::kTdisp,
@@ -127,7 +127,7 @@ Verdict session_ends(Bench& bench) {
   TEEIO_CASE_ASSIGN(TdiUnderTest tdi, bench.running_tdi());
   Link& link = tdi.session().link();
   link.requester().end_session(tdi.session().id());
-  link.requester().open_session({});
+  link.requester().open_session({.slot = signing_slot(link)});
   const Reply reply = link.run();
   TEEIO_CASE(reply.answered(), "another session: {} came", reply.str());
   const std::uint32_t id = link.requester().last_session().value_or(0);
@@ -265,7 +265,7 @@ Verdict vendor_unknown(Bench& bench) {
 Verdict lock_over_other_session(Bench& bench) {
   TEEIO_CASE_ASSIGN(TdiUnderTest tdi, bench.tdi());
   Link& link = tdi.session().link();
-  link.requester().open_session({});
+  link.requester().open_session({.slot = signing_slot(link)});
   const Reply reply = link.run();
   if (reply.is_error(wire::SpdmErrorCode::kSessionLimitExceeded))
     return skipped("the responder has one session at a time");

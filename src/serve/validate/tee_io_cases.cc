@@ -66,11 +66,12 @@ Verdict agrees_on_algorithms(Bench& bench) {
 }
 
 Verdict answers(Bench& bench) {
-  auto made = bench.with_chain(plain_requester(bench));
+  auto made = bench.with_signer(plain_requester(bench));
   TEEIO_CASE_ASSIGN(Session session, bench.session(std::move(made)));
   spdm::Requester& requester = session.link().requester();
   spdm::MeasurementsWanted wanted;
   wanted.session = session.id();
+  wanted.slot = signing_slot(session.link());
   requester.measure(wanted);
   Reply reply = session.link().run();
   TEEIO_CASE(reply.answered(), "GET_MEASUREMENTS: {} came", reply.str());

@@ -4,6 +4,7 @@ cannot fail says nothing."""
 
 import concurrent.futures
 import re
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,9 @@ CAPABILITIES = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+EP_INFO_SIG,+EVENT,+
 SERVE = ("--capabilities", CAPABILITIES, "--heartbeat", "60", "--cxl", "--slots", "2")
 MUTUAL = ("--mutual-auth", "--versions", "1.3", "--capabilities", "-SLOT_MGMT")
 GENERATES = ("--cxl-generates",)
+# Keys that one end has of the other beforehand.
+GIVEN, OWN = (*MUTUAL, "--requester-key", "given.pem"), ("--requester-key", "given.key")
+KNOWN = ("--capabilities", "+PUB_KEY_ID", "--chain", "pki/chain.pem", "--key", "pki/device.key.pem")
 SPLIT = ("--machine", "split.toml")
 # A card that offers every kind of stream, and one of each set up.
 FEATURES = ("header-encryption", "aggregation", "pcrc", "configuration-requests", "tee-limited")
@@ -73,6 +77,10 @@ ALONE = {
     "auth.encap.unasked": ("wrong-code@DELIVER_ENCAPSULATED_RESPONSE", (), ()),
     "auth.key_update": ("wrong-code@GET_ENCAPSULATED_REQUEST", (), ()),
     "auth.psk.key": (None, OTHER_KEY, ()),
+    "auth.known.challenge": ("bad-signature@KEY_EXCHANGE", (*MUTUAL, "--mutual-auth-reuse"), ()),
+    "auth.known.key": ("bad-signature@KEY_EXCHANGE", GIVEN, OWN),
+    "auth.known.other": ("accepted@FINISH", GIVEN, OWN),
+    "auth.known.slots": ("accepted@CHALLENGE", KNOWN, ()),
     "auth.mutual": ("bad-signature@KEY_EXCHANGE", MUTUAL, ()),
     "cxl.ide_km.get_key": ("wrong-code@CXL_GETKEY", GENERATES, ()),
     "cxl.ide_km.prog.iv": ("accepted@CXL_KEY_PROG", GENERATES, ()),
@@ -108,7 +116,8 @@ def family(case):
 def judge(words, fault, serve=()):
     faults = ("--fault", fault) if fault else ()
     psk = () if "--psk" in serve else ("--psk", PSK)
-    with Served(TEEIO, *SERVE, *psk, *faults, *serve) as served:
+    usual = () if serve == KNOWN else SERVE
+    with Served(TEEIO, *usual, *psk, *faults, *serve) as served:
         run = subprocess.run([TEEIO, "validate", f"127.0.0.1:{served.port}", "--psk", PSK,
                               "--timeout", "2000", *words],
                              capture_output=True, text=True, timeout=200, check=False)
@@ -147,7 +156,18 @@ def write_machines():
         file.write(text[:card] + changed)
 
 
+def write_keys():
+    """A device's chain, and a key without one."""
+    subprocess.run([TEEIO, "pki", "new", "pki"], check=True, capture_output=True, timeout=20)
+    subprocess.run([TEEIO, "pki", "new", "given"], check=True, capture_output=True, timeout=20)
+    shutil.copy("given/device.key.pem", "given.key")
+    subprocess.run(["openssl", "pkey", "-in", "given.key", "-pubout", "-out", "given.pem"], check=True)
+
+
 def main():
+    shutil.rmtree("pki", ignore_errors=True)
+    shutil.rmtree("given", ignore_errors=True)
+    write_keys()
     write_machines()
     for words, serve in ((("--suite", "tdisp", *SPLIT), SPLIT),
                          (("--suite", "ide_km"), STREAMS),

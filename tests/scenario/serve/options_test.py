@@ -270,6 +270,73 @@ def mutual_auth_required():
         assert done.returncode == 1 and "not ok 1 - session.open" in done.stdout, done.stdout
 
 
+def key_pair_of_a_requester(name):
+    """Files of its private and its public key, the latter once in PEM and once in DER."""
+    with open(f"{name}.key", "wb") as file:
+        file.write(subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt",
+                                   "ec_paramgen_curve:P-384"], capture_output=True, check=True).stdout)
+    for form in ("pem", "der"):
+        subprocess.run(["openssl", "pkey", "-in", f"{name}.key", "-pubout", "-outform", form, "-out",
+                        f"{name}.{form}"], check=True)
+
+
+def requester_key():
+    """A requester without certificates signs FINISH by the key that the device was given."""
+    for name in ("ours", "theirs"):
+        key_pair_of_a_requester(name)
+    for version in ("1.1", "1.2", "1.3", "1.4"):
+        found, ran = messages("--mutual-auth", "--mutual-auth-required", "--requester-key", "ours.pem",
+                              "--versions", version, cases="auth.known,auth.mutual",
+                              validate_options=("--requester-key", "ours.key"))
+        assert ran["auth.known.key"] and ran["auth.known.other"] and ran["auth.mutual"], ran
+        assert any("PUB_KEY_ID" in one["flags"] for one in fields(found, "GET_CAPABILITIES")), found
+        asked = {(one["mut_auth"], one["req_slot"])
+                 for one in fields(found, "KEY_EXCHANGE_RSP")}
+        assert {(1, 15), (2, 0)} <= asked, asked
+        assert "255" in {str(one["req_slot"]) for one in fields(found, "FINISH")}, fields(found, "FINISH")
+    # DER, and another's: nobody gets in, and nobody is told wrongly that all is well.
+    with Served(TEEIO, "--mutual-auth", "--requester-key", "theirs.der") as served:
+        done = run("validate", f"127.0.0.1:{served.port}", "--case", "auth.known", "--requester-key",
+                   "ours.key")
+        assert done.returncode == 1 and "not ok 1 - auth.known.key" in done.stdout, done.stdout
+        assert "the device could not decrypt" in done.stdout and "ok 2 - auth.known.other" in done.stdout, done.stdout
+        skipped = run("validate", f"127.0.0.1:{served.port}", "--case", "auth.known.key")
+        assert "# SKIP --requester-key is not given" in skipped.stdout, skipped.stdout
+    with Served(TEEIO, "--mutual-auth") as served:  # never given one: not asked
+        ran = validate(served, "--case", "auth.known.key", "--requester-key", "ours.key")
+        assert ran == {"auth.known.key": False}, ran
+
+
+def responder_key():
+    """Where the device's key is known beforehand all of its signatures and sessions are judged by it."""
+    pair = pki.Chain(os.getcwd(), "known")
+    subprocess.run(["openssl", "pkey", "-in", pair.key, "-pubout", "-out", "known.pem"], check=True)
+    key_pair_of_a_requester("another")
+    options = ("--chain", pair.pem, "--key", pair.key, "--capabilities", "+PUB_KEY_ID")
+    cases = ("spdm12.challenge,spdm13.measurements,session,ide_km.prog.all,tdisp.state,auth.known.slots")
+    with Served(TEEIO, *options) as served:
+        ran = validate(served, "--case", cases, "--responder-key", "known.pem")
+        assert len(ran) > 30 and all(ran.values()), [case for case, ok in ran.items() if not ok]
+        ran = validate(served, "--case", "session.open,spdm12.challenge")
+        assert not any(ran.values()), ran
+        done = run("validate", f"127.0.0.1:{served.port}", "--case", "spdm12.challenge,session", "--responder-key",
+                   "another.der")
+        assert done.returncode == 1 and done.stdout.count("\nnot ok") == 2, done.stdout
+        assert "the device's signature is wrong" in done.stdout, done.stdout
+
+
+def mutual_auth_reuse():
+    """The chain that CHALLENGE has brought is not read again for the session."""
+    options = ("--mutual-auth", "--mutual-auth-reuse")
+    for version in ("1.1", "1.2", "1.3"):
+        found, ran = messages(*options, "--versions", version, cases="auth.known.challenge,auth.mutual")
+        assert ran["auth.known.challenge"] and ran["auth.mutual"], ran
+        asked = [(one["mut_auth"], one["req_slot"]) for one in fields(found, "KEY_EXCHANGE_RSP")]
+        assert sorted(asked) == [(1, 0), (2, 0)], asked
+    _, ran = messages("--mutual-auth", cases="auth.known.challenge")
+    assert ran == {"auth.known.challenge": False}, ran
+
+
 def heartbeat():
     found, _ = messages("--heartbeat", "7", cases="session.open")
     assert "7" in json.dumps(fields(found, "KEY_EXCHANGE_RSP")[0]), fields(found, "KEY_EXCHANGE_RSP")
@@ -600,6 +667,12 @@ def idle_words():
     for words, says in (((*old, "--mutual-auth"), "--mutual-auth changes nothing without MUT_AUTH"),
                         ((*old, "--mutual-auth", "--mutual-auth-required"), "--mutual-auth-required changes nothing"),
                         ((*none, "--mutual-auth", "--mutual-auth-required"), "-required changes nothing without KEY_EX"),
+                        (("--mutual-auth", "--requester-key", "none.pem"), "none.pem: No such file"),
+                        (("--mutual-auth", "--requester-key", "/dev/null"), "/dev/null: no public key"),
+                        (("--requester-key", "none.pem"), "--requester-key needs --mutual-auth"),
+                        (("--mutual-auth-reuse",), "--mutual-auth-reuse needs --mutual-auth"),
+                        (("--mutual-auth", "--mutual-auth-reuse", "--versions", "1.4"), "--mutual-auth-reuse changes nothing"),
+                        (("--mutual-auth", "--mutual-auth-reuse", "--capabilities", "-CHAL"), "--mutual-auth-reuse changes nothing without CHAL"),
                         (("--mutual-auth", "--capabilities", "-ENCAP"), "--mutual-auth changes nothing without ENCAP"),
                         (("--transport", "tcp", "--pcap", "x"), "--pcap changes nothing with --transport tcp"),
                         ((*none, "--pcap", "x"), "--pcap changes nothing with --transport none"),
@@ -739,7 +812,7 @@ def main():
         os.chdir(folder)
         for test in (default, mutual_auth, every_version_is_judged_that_may_ask, without_it_nobody_is_asked, psk, versions, capabilities,
                      each_capability_by_its_name, post_quantum, every_option_is_in_a_test,
-                     algorithms, slots, key_log_of_spdm_dump, measurement_opaque, secured_versions, mutual_auth_required, deferred, transfer_size, heartbeat, chain, machine_and_function,
+                     algorithms, slots, key_log_of_spdm_dump, measurement_opaque, secured_versions, mutual_auth_required, requester_key, responder_key, mutual_auth_reuse, deferred, transfer_size, heartbeat, chain, machine_and_function,
                      transport, cxl, reports_of_the_machine_file, ide_port, ide_streams, device_per_peer, a_device_of_ones_own_is_made_when_it_is_asked, once, each_slot_has_its_own_chain, provisioning,
                      events, tee_io, multi_key, measurements, idle_words, wrong_words,
                      empty_answers_and_directions, full_disk, a_reader_that_leaves, idle_connections_lock_nobody_out,

@@ -176,6 +176,46 @@ TEST_F(CaptureTest, PutsMctpPacketsTogether) {
   EXPECT_FALSE(read(packet(0x60, "84 00 00")).problem.empty());  // one is missing
 }
 
+/// A packet of MCTP, and the message that it is read as.
+Message read_mctp(Capture& capture, std::uint8_t flags, std::string_view bytes) {
+  Writer w;
+  wire::MctpPacketHeader{.flags = flags}.append_to(w);
+  const Bytes packet = w.bytes(unhex(bytes)).take();
+  return capture.read({.data = packet, .original_size = 0, .link = wire::LinkType::kMctp})[0];
+}
+
+TEST_F(CaptureTest, TheTagOwnerBitTellsWhoSentAFragment) {
+  for (const std::uint8_t flags : {0x88, 0x18, 0x28}) {
+    const Message asks = read_mctp(capture, flags, "05 10");
+    EXPECT_EQ(asks.sender, Sender::kRequester);
+    EXPECT_FALSE(asks.sender_guessed);
+  }
+  for (const std::uint8_t flags : {0x80, 0x10, 0x20}) {
+    const Message answers = read_mctp(capture, flags, "05 10");
+    EXPECT_EQ(answers.sender, Sender::kResponder);
+    EXPECT_FALSE(answers.sender_guessed);
+  }
+}
+
+TEST_F(CaptureTest, FragmentsOfOneMessageHaveOneSender) {
+  const Sender first = read_mctp(capture, 0x80, "06 10").sender;
+  for (const std::uint8_t flags : {0x10, 0x20}) {
+    const Message more = read_mctp(capture, flags, "06 10");
+    EXPECT_EQ(more.sender, first);
+    EXPECT_TRUE(more.sender_guessed);
+  }
+  read_mctp(capture, 0x70, "06 10");
+  EXPECT_NE(read_mctp(capture, 0x80, "06 10").sender, first);
+}
+
+TEST_F(CaptureTest, SaysThatAMessageHasNoLastFragment) {
+  EXPECT_EQ(read_mctp(capture, 0x80, "05 10").problem, "");
+  EXPECT_EQ(read_mctp(capture, 0x80, "05 10").problem,
+            "the last MCTP packet of the message before this one is not in the capture");
+  EXPECT_EQ(read_mctp(capture, 0x50, "84 00 00").name, "GET_VERSION");
+  EXPECT_EQ(read_mctp(capture, 0x80, "05 10").problem, "");
+}
+
 TEST_F(CaptureTest, NamesAndFieldsComeFromTheMessage) {
   const auto version = spdm("10 04 00 00 00 02 00 11 00 12");
   ASSERT_EQ(version.size(), 1U);

@@ -100,6 +100,9 @@ TEST(Policy, NamesLineAndKeyOfWhatIsWrong) {
             "p.toml:2: index must be a whole number from 0 to 255");
   EXPECT_EQ(problem("[[measurements.block]]\nindex = 0\n"),
             "p.toml:2: index must be a whole number from 1 on");
+  EXPECT_EQ(problem("[[measurements.block]]\nindex = 255\n"),
+            "p.toml:2: index must be a whole number from 1 to 254");
+  EXPECT_EQ(problem("[[measurements.block]]\nindex = 254\n"), "");
   EXPECT_EQ(problem("[[measurements.block]]\nindex = 2\n[[measurements.block]]\nindex = 2\n"),
             "p.toml:4: index must be a number that no table before has");
   EXPECT_EQ(problem("[[report.range]]\nid = 2\n[[report.range]]\nid = 2\n"),

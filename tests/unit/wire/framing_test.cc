@@ -161,6 +161,20 @@ TEST_F(PcapTest, ReadsTheOtherByteOrderAndNanoseconds) {
   EXPECT_EQ((*packet)->time_ns, 1'000'000'002U);
 }
 
+/// The upper half of the field tells of checksums behind packets.
+TEST_F(PcapTest, ALinkTypeIsSixteenBits) {
+  Bytes file = PcapHeader{LinkType::kPciDoe}.encode();
+  file[23] = std::byte{0xfc};
+  EXPECT_TRUE(open(file));
+}
+
+TEST_F(PcapTest, SaysThatAPcapngHeaderIsCut) {
+  const Bytes section = pcapng_section();
+  for (std::size_t size = 5; size < 14; ++size)
+    EXPECT_EQ(open(ByteView(section).first(size)).error().why,
+              "the capture is shorter than its header");
+}
+
 TEST_F(PcapTest, RefusesWhatIsNoCaptureAndSaysWhatItIs) {
   EXPECT_EQ(open({}).error().code, Errno::kNoData);
   EXPECT_EQ(open(unhex("d4 c3")).error().code, Errno::kInval);
