@@ -22,6 +22,7 @@ kvm::TdxVm& td_of(kvm::Vm& vm) { return static_cast<kvm::TdxVm&>(vm.ops()); }
 Result<Command> command_of(Call& call) {
   TEEIO_ASSIGN(const Command command, copy_in<Command>(call.memory(), call.argument));
   if (command.hw_error != 0) return fail(Errno::kInval, "hw_error is for KVM to set");
+  kvm::TdxVm::begin_build_call();
   return command;
 }
 
@@ -116,9 +117,8 @@ Result<void> get_cpuid(Call& call, const kvm::TdxVm& td, const Command& command)
 }
 
 /// The firmware's status goes back whether or not the command worked.
-Result<std::int64_t> finish(Call& call, const kvm::TdxVm& td, Command command,
-                            const Result<void>& result) {
-  command.hw_error = td.hw_error();
+Result<std::int64_t> finish(Call& call, Command command, const Result<void>& result) {
+  command.hw_error = kvm::TdxVm::hw_error();
   TEEIO_TRY(copy_out(call.memory(), call.argument, command));
   if (!result) return std::unexpected(result.error());
   return 0;
@@ -130,11 +130,11 @@ Result<std::int64_t> vm_op(Call& call) {
   TEEIO_ASSIGN(const Command command, command_of(call));
   switch (command.id) {
     case abi::KVM_TDX_CAPABILITIES:
-      return finish(call, td, command, capabilities(call, command));
+      return finish(call, command, capabilities(call, command));
     case abi::KVM_TDX_INIT_VM:
-      return finish(call, td, command, init_vm(call, td, command));
+      return finish(call, command, init_vm(call, td, command));
     case abi::KVM_TDX_FINALIZE_VM:
-      return finish(call, td, command, td.finalize());
+      return finish(call, command, td.finalize());
     default:
       return fail(Errno::kInval, "the VM has no such TDX command");
   }
@@ -147,12 +147,12 @@ Result<std::int64_t> vcpu_op(Call& call) {
   switch (command.id) {
     case abi::KVM_TDX_INIT_VCPU:
       if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_INIT_VCPU has no flags");
-      return finish(call, td, command, td.init_vcpu(vcpu, command.data));
+      return finish(call, command, td.init_vcpu(vcpu, command.data));
     case abi::KVM_TDX_GET_CPUID:
       TEEIO_TRY(get_cpuid(call, td, command));
       return 0;
     case abi::KVM_TDX_INIT_MEM_REGION:
-      return finish(call, td, command, init_mem_region(call, td, vcpu, command));
+      return finish(call, command, init_mem_region(call, td, vcpu, command));
     default:
       return fail(Errno::kInval, "the vCPU has no such TDX command");
   }

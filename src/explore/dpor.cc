@@ -128,12 +128,15 @@ void Dpor::sleep_on(const Node& node, const Candidate& move) {
   }
 }
 
+/// Whatever the only task does comes before all that those do which it may still spawn.
+bool Dpor::has_opponents() const { return under_way_ && order_.tasks() > 1; }
+
 void Dpor::told(std::uint64_t stories) {
-  if (under_way_) add_stories(stories, touched_);
+  if (has_opponents()) add_stories(stories, touched_);
 }
 
 void Dpor::touched(Touch touch) {
-  if (under_way_) touched_.push_back(touch);
+  if (has_opponents()) touched_.push_back(touch);
 }
 
 /// Not before: the races of a move are those of its operation and of what it

@@ -98,6 +98,7 @@ class Dpor final : public Strategy {
   void pop();
   /// The last move is over, and so is what it told.
   void settle();
+  [[nodiscard]] bool has_opponents() const;
   void sleep_on(const Node& node, const Candidate& move);
   [[nodiscard]] Footprints::Number& footprint_at(const Node& node, std::uint32_t task);
   void reverse_waits(std::span<const Candidate> waiting);

@@ -1,8 +1,11 @@
 #include "machine/program.h"
 
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "base/check.h"
+#include "machine/answer_watch.h"
 #include "object/trace.h"
 
 namespace teeio::machine {
@@ -11,7 +14,22 @@ namespace {
 /// Events say under which number the program called, as run/ says it.
 object::Origin under(int fd) { return {.pid = 0, .tid = 0, .fd = fd, .call = {}}; }
 
+/// Of the explored process, natively.
+std::function<void(ByteView)>& answer_watch() {
+  static std::function<void(ByteView)> watch;
+  return watch;
+}
+
+/// What differs from what was given: addresses of the program's memory are its own business.
+void tell_answer(ByteView given, ByteView answer) {
+  Bytes changed(answer.begin(), answer.end());
+  for (std::size_t i = 0; i < given.size(); ++i) changed[i] ^= given[i];
+  answer_watch()(changed);
+}
+
 }  // namespace
+
+void watch_answers(std::function<void(ByteView)> watch) { answer_watch() = std::move(watch); }
 
 Result<int> Program::open(std::string_view path, std::uint32_t flags) {
   mm::PlainCaller caller(process_);
@@ -31,9 +49,11 @@ Result<std::int64_t> Program::ioctl_bytes(int fd, std::uint32_t command,
                                           std::span<std::byte> argument) {
   const Scratch scratch(*this);
   TEEIO_CHECK(argument.size() <= kPageSize, "an ioctl's argument is larger than a page");
+  const Bytes given = answer_watch() ? Bytes(argument.begin(), argument.end()) : Bytes();
   TEEIO_TRY(memory().write(scratch.address, argument));
   auto result = ioctl(fd, command, scratch.address);
   TEEIO_TRY(memory().read(scratch.address, argument));
+  if (answer_watch()) tell_answer(given, argument);
   return result;
 }
 
@@ -42,7 +62,9 @@ Result<std::size_t> Program::pread(int fd, std::uint64_t offset, std::span<std::
   mm::PlainCaller caller(process_);
   TEEIO_ASSIGN(const object::Ref<object::File> target, file(fd));
   const object::OriginScope origin(under(fd));
-  return machine_.system_calls().read(caller, *target, offset, out);
+  const auto done = machine_.system_calls().read(caller, *target, offset, out);
+  if (done && answer_watch()) tell_answer({}, out.first(*done));
+  return done;
 }
 
 Result<std::size_t> Program::pwrite(int fd, std::uint64_t offset, ByteView in) {

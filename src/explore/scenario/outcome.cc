@@ -1,8 +1,11 @@
 #include "explore/scenario/outcome.h"
 
+#include "base/hex.h"
+#include "machine/answer_watch.h"
 #include "machine/machine.h"
 #include "schedule/controller.h"
 #include "schedule/run_heap.h"
+#include "schedule/task.h"
 
 namespace teeio::explore {
 namespace {
@@ -12,8 +15,31 @@ std::string* g_into = nullptr;
 
 }  // namespace
 
-void watch_outcomes(std::string* into) { g_into = into; }
+void watch_outcomes(std::string* into) {
+  g_into = into;
+  // The sink of a schedule that goes back is not taken apart.
+  if (into == nullptr) machine::watch_answers({});
+}
 std::string* watched_outcome() { return g_into; }
+
+OutcomeSink::OutcomeSink(std::string& into) : into_(into) {
+  const schedule::OutsideRunHeap outside;
+  machine::watch_answers([this](ByteView bytes) { answered(bytes); });
+}
+
+/// Of many a hash: it tells two outcomes apart.
+void OutcomeSink::answered(ByteView bytes) {
+  if (is_closed_ || schedule::controller() == nullptr) return;
+  constexpr std::size_t kShown = 64;
+  std::string text = bytes.size() <= kShown ? to_hex(bytes) : std::string();
+  if (text.empty()) {
+    std::uint64_t hash = bytes.size();
+    for (const std::byte byte : bytes)
+      hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3ULL;
+    text = std::to_string(hash);
+  }
+  seen_["task " + std::to_string(schedule::current_task())] += "bytes " + text + ", ";
+}
 
 void OutcomeSink::note(const object::Event& event, std::string_view what) {
   // The set-up and what follows the end are native.

@@ -292,8 +292,12 @@ void command_queue_against_destroy(const Config& design) {
 }  // namespace
 
 void add_queue_scenarios(std::vector<MachineScenario>& all) {
+  // The mock IOMMU is the same beside each firmware, which has no part in it.
   const auto add = [&](std::string name, std::string description, void (*body)(const Config&)) {
-    all.push_back({.name = std::move(name), .description = std::move(description), .body = body});
+    all.push_back({.name = std::move(name),
+                   .description = std::move(description),
+                   .body = body,
+                   .firmware = {machine::TsmKind::kTdx}});
   };
   add("fault-queue/close-against-fault",
       "a fault queue's close, a page request, and the device's detach", queue_close_against_fault);
@@ -308,7 +312,6 @@ void add_queue_scenarios(std::vector<MachineScenario>& all) {
       event_against_queue);
   add("viommu-queue/commands-twice", "two IOMMU_HW_QUEUE_ALLOC of one index: exactly one is made",
       command_queue_twice);
-  all.back().firmware = {machine::TsmKind::kTdx};  // the firmware has no part in it
   add("viommu-queue/commands-against-the-one-before",
       "IOMMU_HW_QUEUE_ALLOC against IOMMU_DESTROY of the queue before it",
       command_queue_against_the_one_before);

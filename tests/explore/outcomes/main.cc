@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,21 @@ struct Arguments {
   std::uint64_t every = 1;
   std::uint64_t first = 0;
   double seconds = 0;
+  bool forgets = false;
+};
+
+/// The reduction without what moves touch, to see that the comparison would notice.
+class Forgetful final : public Strategy {
+ public:
+  bool begin() override { return inner_.begin(); }
+  std::uint32_t pick(const Moment& moment) override { return inner_.pick(moment); }
+  std::uint32_t choose(std::uint32_t count) override { return inner_.choose(count); }
+  void stuck(std::span<const Candidate> waiting) override { inner_.stuck(waiting); }
+  void pruned(std::span<const Candidate> waiting) override { inner_.pruned(waiting); }
+  void told(std::uint64_t stories) override { inner_.told(stories); }
+
+ private:
+  Dpor inner_;
 };
 
 /// Outcomes, each with a schedule that comes to it.
@@ -112,8 +129,10 @@ void compare(const Scenario& scenario, const Arguments& arguments, Strategy& str
 
 void check(const Scenario& scenario, const Arguments& arguments, Totals& totals) {
   ++totals.scenarios;
-  Dpor dpor;
-  const Reached all = reach(scenario, dpor, arguments.reduced);
+  const std::unique_ptr<Strategy> reduction =
+      arguments.forgets ? std::unique_ptr<Strategy>(std::make_unique<Forgetful>())
+                        : std::make_unique<Dpor>();
+  const Reached all = reach(scenario, *reduction, arguments.reduced);
   totals.schedules += all.schedules;
   if (!all.exhausted) return;
   ++totals.exhausted;
@@ -179,6 +198,8 @@ int main(int argc, char** argv) {
   app.add_option("--every", arguments.every, "Only one in so many scenarios")
       ->check(CLI::PositiveNumber);
   app.add_option("--first", arguments.first, "The first of those")->capture_default_str();
+  app.add_flag("--forget-touches", arguments.forgets,
+               "The reduction is not told what moves touch, to see it noticed");
   app.add_option("--seconds", arguments.seconds, "No further scenario after so long");
   CLI11_PARSE(app, argc, argv);
   return check_all(arguments);

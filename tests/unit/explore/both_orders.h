@@ -8,6 +8,7 @@
 #include "explore/dpor.h"
 #include "explore/exploration.h"
 #include "schedule/atomic.h"
+#include "schedule/controller.h"
 #include "schedule/task.h"
 
 namespace teeio::explore::test {
@@ -19,6 +20,16 @@ inline std::set<int> ends(const std::function<int()>& body) {
   const auto result = run_schedules(strategy, [&] { seen.insert(body()); }, 10'000);
   EXPECT_TRUE(result.exhausted && !result.bad) << (result.bad ? to_text(*result.bad) : "");
   return seen;
+}
+
+/// What is prepared before, and taken apart after, in which nothing fails and nobody is in between.
+template <class Act>
+auto natively(const Act& act) {
+  schedule::Controller* const explored = schedule::controller();
+  schedule::set_controller(nullptr);
+  auto made = act();
+  schedule::set_controller(explored);
+  return made;
 }
 
 /// Each in a move that begins at a primitive of its own, as every call does: they meet where

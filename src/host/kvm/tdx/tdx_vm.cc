@@ -4,18 +4,25 @@
 
 #include "base/check.h"
 #include "host/kvm/gmem.h"
+#include "schedule/task.h"
 
 namespace teeio::kvm {
 namespace {
 
 constexpr std::uint64_t kExtendChunk = 256;  // bytes a MR.EXTEND measures
 
+schedule::TaskLocal<std::uint64_t> t_hw_error;
+
 }  // namespace
 
 TdxVm::~TdxVm() = default;
 
+void TdxVm::begin_build_call() { t_hw_error.set(0); }
+
+std::uint64_t TdxVm::hw_error() { return t_hw_error.get(); }
+
 Error TdxVm::refused(const tdx::LeafResult& result, std::string_view why) {
-  hw_error_ = result.status.rax();
+  t_hw_error.set(result.status.rax());
   return leaf_error(result, why);
 }
 
@@ -40,9 +47,9 @@ Result<void> TdxVm::init_vm(const tdx::TdParameters& parameters) {
     return fail(Errno::kInval, "the TD is initialised already");
   TEEIO_ASSIGN(hkid_, host_.alloc_hkid());
   if (auto built = build_tdr(parameters); !built) {
-    const std::uint64_t hw_error = hw_error_;
+    const std::uint64_t hw_error = t_hw_error.get();
     destroy(vm_);
-    hw_error_ = hw_error;
+    t_hw_error.set(hw_error);
     return built;
   }
   state_.store(State::kInitialized);

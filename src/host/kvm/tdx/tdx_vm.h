@@ -49,8 +49,10 @@ class TdxVm final : public VmOps {
       TEEIO_EXCLUDES(build_lock_);
   /// KVM_TDX_FINALIZE_VM. Errors: EINVAL before INIT_VM or twice; EBUSY; EIO.
   Result<void> finalize() TEEIO_EXCLUDES(build_lock_);
-  /// The status of the last leaf that a build call made (kvm_tdx_cmd.hw_error).
-  [[nodiscard]] std::uint64_t hw_error() const { return hw_error_; }
+  /// The running task begins one of the calls above.
+  static void begin_build_call();
+  /// The status of the leaf that refused it; 0: none did (kvm_tdx_cmd.hw_error).
+  [[nodiscard]] static std::uint64_t hw_error();
 
   [[nodiscard]] Hpa firmware_handle() const override { return tdr_; }
   [[nodiscard]] bool has_private_memory() const override { return true; }
@@ -108,7 +110,6 @@ class TdxVm final : public VmOps {
   Hpa tdr_{0};
   Hpa status_{0};  ///< the host's page that IOMMUs tell in how far invalidations are
   std::uint16_t hkid_ = 0;
-  std::uint64_t hw_error_ = 0;
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
   schedule::Atomic<State> state_{State::kUninitialized};
   const schedule::Turn handles_turn_{"vCPU handles"};

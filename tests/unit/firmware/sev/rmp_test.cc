@@ -102,6 +102,26 @@ TEST(Rmp, TheEndOfAKeyAndAPageThatComesToItAreExploredInBothOrders) {
   EXPECT_EQ(ends, (std::set{std::byte{0}, kText[0]}));
 }
 
+// SNP_DECOMMISSION: what was in a guest's context is nobody's to read.
+TEST_F(RmpTest, AContextPageIsGivenBackEmpty) {
+  constexpr std::array kSecret{std::byte{0x5e}};
+  ASSERT_EQ(give(page, 0, Gpa{0}, true), RmpStatus::kSuccess);
+  rmp.make_context(page);
+  ASSERT_TRUE(memory.write(page, kSecret, memory.key_of(page)));
+  rmp.leave_context(page);
+  EXPECT_EQ(memory.key_of(page), hw::KeyId::kShared);
+  EXPECT_EQ(first_byte(hw::KeyId::kShared), std::byte{0});
+}
+
+// RMPUPDATE of what is shared already: rmp_make_shared() of a page that nobody has.
+TEST_F(RmpTest, APageOfTheHostsThatIsMadeSharedKeepsWhatItHas) {
+  constexpr std::array kText{std::byte{0x7e}};
+  ASSERT_TRUE(memory.write(page, kText));
+  EXPECT_EQ(take(page), RmpStatus::kSuccess);
+  EXPECT_EQ(first_byte(hw::KeyId::kShared), kText[0]);
+  EXPECT_EQ(rmp.assigned(), 0U);
+}
+
 TEST_F(RmpTest, EachStateHasItsEntry) {
   EXPECT_EQ(rmp.state(page), PageState::kHypervisor);
   ASSERT_EQ(give(page, 0, Gpa{0}, true), RmpStatus::kSuccess);

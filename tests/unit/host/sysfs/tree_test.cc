@@ -126,5 +126,14 @@ TEST(Tree, ResolveEndsOnALoop) {
   EXPECT_EQ(tree.resolve("/sys/a"), std::nullopt);
 }
 
+TEST(Tree, ResolveFindsNothingThatIsNotThere) {
+  Tree tree;
+  NodeList list;
+  list.link("/sys/a", "/sys/b");
+  tree.replace(tree.begin_view(), list.take());
+  EXPECT_EQ(tree.resolve("/sys/a"), std::nullopt);
+  EXPECT_EQ(tree.resolve("/sys/c"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace teeio::sysfs

@@ -3,6 +3,8 @@
 
 #include "unit/explore/both_orders.h"
 
+#include <functional>
+#include <memory>
 #include <set>
 
 #include "base/check.h"
@@ -25,24 +27,33 @@ struct OneGuest final : test::SnpMachine {
   Result<void> map() { return guest().map_private(kCode, *frame(kCode), PageKind::kRam); }
 };
 
-TEST(NestedTable, ALookComesBeforeOrAfterAPageIsTakenOut) {
-  const auto seen = explore::test::ends([] {
-    OneGuest one;
+/// Whether who looks meets the page of a guest that somebody changes.
+std::set<int> seen_while(const std::function<void(OneGuest&)>& prepare,
+                         const std::function<void(OneGuest&)>& change) {
+  return explore::test::ends([&] {
+    auto one = explore::test::natively([&] {
+      auto made = std::make_unique<OneGuest>();
+      prepare(*made);
+      return made;
+    });
     bool has_page = false;
-    explore::test::together([&] { (void)one.remove(); }, [&] { has_page = one.has_page(); });
-    return has_page ? 1 : 0;
+    explore::test::together([&] { change(*one); }, [&] { has_page = one->has_page(); });
+    return explore::test::natively([&] {
+      one.reset();
+      return has_page ? 1 : 0;
+    });
   });
+}
+
+TEST(NestedTable, ALookComesBeforeOrAfterAPageIsTakenOut) {
+  const auto seen = seen_while([](OneGuest&) {}, [](OneGuest& one) { (void)one.remove(); });
   EXPECT_EQ(seen, (std::set<int>{0, 1}));
 }
 
 TEST(NestedTable, ALookComesBeforeOrAfterAPageIsPutIn) {
-  const auto seen = explore::test::ends([] {
-    OneGuest one;
-    TEEIO_CHECK(one.remove().has_value(), "the page is taken out");
-    bool has_page = false;
-    explore::test::together([&] { (void)one.map(); }, [&] { has_page = one.has_page(); });
-    return has_page ? 1 : 0;
-  });
+  const auto seen =
+      seen_while([](OneGuest& one) { TEEIO_CHECK(one.remove().has_value(), "it is taken out"); },
+                 [](OneGuest& one) { (void)one.map(); });
   EXPECT_EQ(seen, (std::set<int>{0, 1}));
 }
 
