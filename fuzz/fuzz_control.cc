@@ -32,7 +32,7 @@ class Server final : public serve::ControlTarget {
 
  private:
   NoKeyLog log_;
-  serve::SpeakerOptions options_{.capabilities = 0};
+  serve::SpeakerOptions options_;
   std::optional<serve::Fleet> fleet_;
 };
 

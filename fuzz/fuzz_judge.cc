@@ -109,7 +109,9 @@ void run(ByteView input) {
   const auto number = reader.le<std::uint16_t>();
   if (!reader.ok()) return;
   Bus bus(reader.rest());
-  const validate::Target target{.bus = &bus, .timeout_ms = 1};
+  validate::Target target;
+  target.bus = &bus;
+  target.timeout_ms = 1;
   const auto result = validate::run_case(cases()[number % cases().size()], target);
   TEEIO_CHECK(!bus.was_honest() || result.verdict.kind != validate::Verdict::Kind::kFail,
               "a case fails on an honest device");

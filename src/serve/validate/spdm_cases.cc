@@ -251,6 +251,8 @@ Verdict unknown_request(Bench& bench) {
   const Reply reply = link.raw(raw_spdm(bench.version(), SpdmCode{kUnused}));
   TEEIO_CASE(reply.is_error(SpdmErrorCode::kUnsupportedRequest), "{} came", reply.str());
   TEEIO_CASE(reply.data == kUnused, "the ERROR names request {:#04x}", reply.data);
+  const auto under = std::to_integer<unsigned>(reply.bytes.front());
+  TEEIO_CASE(under == bench.version(), "the ERROR travels under SPDM version {:#04x}", under);
   return passed();
 }
 
@@ -331,7 +333,8 @@ constexpr Case kSpdmCases[] = {
      "DSP0274, message sequence", digests_too_early},
     {"order.version", "A request under another version than the negotiated gets VersionMismatch",
      "DSP0274, version negotiation", other_version},
-    {"order.unknown", "An unknown request gets UnsupportedRequest, with its code as data",
+    {"order.unknown",
+     "An unknown request gets UnsupportedRequest, with its code as data and the negotiated version",
      "DSP0274, ERROR", unknown_request},
     {"order.response", "A response code is no request", "DSP0274, request codes",
      response_as_request},

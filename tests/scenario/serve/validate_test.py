@@ -12,7 +12,7 @@ import threading
 import time
 import xml.etree.ElementTree
 
-from served import DOE, NORMAL, Served, doe, receive, send
+from served import DOE, NORMAL, Served, doe, exchange, receive, send
 
 TEEIO = sys.argv[1]
 
@@ -179,6 +179,21 @@ class Responder:
                     pass
 
 
+def errors_have_the_negotiated_version():
+    """Those of a device whose errors are all SPDM 1.0's, but else right."""
+    with Served(TEEIO) as served, served.connect() as device:
+        def behave(_, peer, payload):
+            _, _, answer = exchange(device, NORMAL, DOE, payload)
+            if len(answer) > 9 and answer[2] == 1 and answer[9] == 0x7F:
+                answer = answer[:8] + b"\x10" + answer[9:]
+            send(peer, NORMAL, DOE, answer)
+        responder = Responder(behave)
+        run = validate(f"127.0.0.1:{responder.port}", "--suite", "spdm12")
+        failed = [line.split()[4] for line in run.stdout.splitlines() if line.startswith("not ok ")]
+        assert failed == ["spdm12.order.unknown:"], run.stdout
+        assert "the ERROR travels under SPDM version 0x10" in run.stdout, run.stdout
+
+
 VERSION = bytes([0x10, 0x04, 0, 0, 0, 1, 0, 0x12])
 
 
@@ -315,6 +330,7 @@ def main():
         fails_by_verdict(served)
         failures_name_their_packets(served)
         files_are_opened_first(served)
+    errors_have_the_negotiated_version()
     a_device_that_dies_is_named()
     a_device_that_dies_between_two_cases_is_no_success()
     an_exchange_is_bounded()

@@ -177,20 +177,20 @@ TEST_F(CaptureTest, PutsMctpPacketsTogether) {
 }
 
 /// A packet of MCTP, and the message that it is read as.
-Message read_mctp(Capture& capture, std::uint8_t flags, std::string_view bytes) {
+Message read_mctp(Capture& capture, unsigned flags, std::string_view bytes) {
   Writer w;
-  wire::MctpPacketHeader{.flags = flags}.append_to(w);
+  wire::MctpPacketHeader{.flags = static_cast<std::uint8_t>(flags)}.append_to(w);
   const Bytes packet = w.bytes(unhex(bytes)).take();
   return capture.read({.data = packet, .original_size = 0, .link = wire::LinkType::kMctp})[0];
 }
 
 TEST_F(CaptureTest, TheTagOwnerBitTellsWhoSentAFragment) {
-  for (const std::uint8_t flags : {0x88, 0x18, 0x28}) {
+  for (const unsigned flags : {0x88U, 0x18U, 0x28U}) {
     const Message asks = read_mctp(capture, flags, "05 10");
     EXPECT_EQ(asks.sender, Sender::kRequester);
     EXPECT_FALSE(asks.sender_guessed);
   }
-  for (const std::uint8_t flags : {0x80, 0x10, 0x20}) {
+  for (const unsigned flags : {0x80U, 0x10U, 0x20U}) {
     const Message answers = read_mctp(capture, flags, "05 10");
     EXPECT_EQ(answers.sender, Sender::kResponder);
     EXPECT_FALSE(answers.sender_guessed);
@@ -199,7 +199,7 @@ TEST_F(CaptureTest, TheTagOwnerBitTellsWhoSentAFragment) {
 
 TEST_F(CaptureTest, FragmentsOfOneMessageHaveOneSender) {
   const Sender first = read_mctp(capture, 0x80, "06 10").sender;
-  for (const std::uint8_t flags : {0x10, 0x20}) {
+  for (const unsigned flags : {0x10U, 0x20U}) {
     const Message more = read_mctp(capture, flags, "06 10");
     EXPECT_EQ(more.sender, first);
     EXPECT_TRUE(more.sender_guessed);
