@@ -26,6 +26,9 @@ inline constexpr std::uint64_t kX2apicNoBroadcastQuirk = 2;
 /// KVM_CAP_EXIT_HYPERCALL: KVM_HC_MAP_GPA_RANGE.
 inline constexpr std::uint64_t kHypercallExits = 1U << 12U;
 
+/// KVM_CLOCK_TSC_STABLE, _REALTIME and _HOST_TSC, which KVM_GET_CLOCK may have given.
+inline constexpr std::uint32_t kClockFlags = 2 | 4 | 8;
+
 /// What KVM_ENABLE_CAP and the x86 ioctls of a VM set. Each value is read where it counts:
 /// quirks at a vCPU's reset, hypercall exits by the guest's call, ids when a vCPU is made.
 /// Source: Linux arch/x86/kvm/x86.c, kvm_vm_ioctl_enable_cap() and kvm_arch_vm_ioctl().
