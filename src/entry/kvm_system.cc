@@ -95,7 +95,10 @@ std::int64_t capability(std::uint64_t number, const Asked& asked) {
     case KVM_CAP_ADJUST_CLOCK:
       return kvm::x86::kClockFlags;
     case KVM_CAP_X2APIC_API:
-      return kvm::x86::kX2apicWideIds | kvm::x86::kX2apicNoBroadcastQuirk;
+      return static_cast<std::int64_t>(asked.vm != nullptr && asked.vm->x86().interrupts().mode() !=
+                                                                  kvm::x86::IrqchipMode::kSplit
+                                           ? kvm::x86::kX2apicFlags & ~kvm::x86::kX2apicSuppressEoi
+                                           : kvm::x86::kX2apicFlags);
     case KVM_CAP_XSAVE2:
       return sizeof(abi::kvm_xsave);
     case KVM_CAP_DISABLE_QUIRKS2:

@@ -150,6 +150,8 @@ Reply open_node(Call& call, const std::string& path, std::uint32_t flags) {
   using Type = PrivateTree::Node::Type;
   switch (node->type) {
     case Type::kDirectory:
+      if ((flags & O_TMPFILE) == O_TMPFILE)
+        return Reply::of(Error{Errno::kOpNotSupp, "no file can be made in the emulated tree"});
       if ((flags & (O_ACCMODE | O_CREAT)) != 0)
         return Reply::of(Error{Errno::kIsDir, "a directory cannot be written"});
       return open_in_tree(call, path, flags);

@@ -80,6 +80,26 @@ TEST(KvmLapicMsrs, VersionOffersDirectedEoiWithASplitIrqchip) {
   }
 }
 
+// kvm_vm_ioctl_enable_cap(), KVM_CAP_X2APIC_API: bits 2 and 3.
+TEST(KvmLapicMsrs, DirectedEoiIsAChoiceOfASplitIrqchip) {
+  KvmVm kernel(Irqchip::kKernel);
+  EXPECT_EQ(kernel.extension(kernel.vmm.kvm, KVM_CAP_X2APIC_API), 15);
+  EXPECT_EQ(kernel.extension(kernel.vmm.vm, KVM_CAP_X2APIC_API), 11);
+  EXPECT_EQ(error_of(kernel.enable(KVM_CAP_X2APIC_API, 4)), Errno::kInval);
+  EXPECT_TRUE(kernel.enable(KVM_CAP_X2APIC_API, 8).has_value());
+  KvmVm vm(Irqchip::kSplit);
+  EXPECT_EQ(vm.extension(vm.vmm.vm, KVM_CAP_X2APIC_API), 15);
+  EXPECT_EQ(error_of(vm.enable(KVM_CAP_X2APIC_API, 12)), Errno::kInval);
+  ASSERT_TRUE(vm.enable(KVM_CAP_X2APIC_API, 8).has_value());
+  use_x2apic(vm);
+  EXPECT_EQ(lapic_register(vm, 0x30), 0x5'0014U);
+  ASSERT_TRUE(vm.enable(KVM_CAP_X2APIC_API, 4).has_value());
+  ASSERT_TRUE(vm.set_cpuid(vm.supported()).has_value());
+  EXPECT_EQ(lapic_register(vm, 0x30), 0x105'0014U);
+  ASSERT_TRUE(vm.set_msr(kSpurious, 0x11ff));
+  EXPECT_EQ(vm.msr(kSpurious), 0x11ffU);
+}
+
 TEST(KvmLapicMsrs, IpisReachWhomTheyName) {
   KvmVm vm(Irqchip::kKernel);
   use_x2apic(vm);

@@ -93,8 +93,7 @@ CpuidDynamic VcpuState::dynamic() {
 
 Result<void> VcpuState::set_cpuid(std::vector<CpuidEntry> entries) {
   TEEIO_TRY(cpuid_.set(std::move(entries), dynamic()));
-  // kvm_apic_set_version(): the in-kernel I/O APIC has no EOI register.
-  const bool directed = cpuid_.has(kX2apic) && vm_.interrupts().mode() == IrqchipMode::kSplit;
+  const bool directed = cpuid_.has(kX2apic) && vm_.offers_directed_eoi();  // kvm_apic_set_version()
   if (lapic_in_kernel_)
     vm_.interrupts().with_lapic(
         lapic_, [directed](Lapic& lapic, bool) { lapic.set_directed_eoi(directed); });

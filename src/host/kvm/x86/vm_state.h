@@ -23,6 +23,10 @@ inline constexpr std::uint64_t kSupportedQuirks = kQuirkLint0Reenabled | kQuirkS
 // KVM_X2APIC_API_*.
 inline constexpr std::uint64_t kX2apicWideIds = 1;
 inline constexpr std::uint64_t kX2apicNoBroadcastQuirk = 2;
+inline constexpr std::uint64_t kX2apicSuppressEoi = 4;  ///< a split irqchip's
+inline constexpr std::uint64_t kX2apicNoSuppressEoi = 8;
+inline constexpr std::uint64_t kX2apicFlags =
+    kX2apicWideIds | kX2apicNoBroadcastQuirk | kX2apicSuppressEoi | kX2apicNoSuppressEoi;
 /// KVM_CAP_EXIT_HYPERCALL: KVM_HC_MAP_GPA_RANGE.
 inline constexpr std::uint64_t kHypercallExits = 1U << 12U;
 
@@ -76,6 +80,9 @@ class VmState {
   [[nodiscard]] bool is_boot_cpu(std::uint32_t id);
   /// Whether a vCPU may have this id: below what KVM_CAP_MAX_VCPU_ID set.
   [[nodiscard]] bool valid_id(std::uint32_t id);
+  /// Whether an x2APIC offers to suppress EOI broadcasts
+  /// (kvm_lapic_advertise_suppress_eoi_broadcast()).
+  [[nodiscard]] bool offers_directed_eoi();
   [[nodiscard]] bool has_quirk(std::uint64_t quirk);
   [[nodiscard]] bool exception_payload();
   [[nodiscard]] bool triple_fault_event();
@@ -98,6 +105,7 @@ class VmState {
   std::uint64_t disabled_quirks_ TEEIO_GUARDED_BY(lock_) = 0;
   std::uint64_t bus_cycle_ns_ TEEIO_GUARDED_BY(lock_) = 1;
   std::uint64_t hypercall_exits_ TEEIO_GUARDED_BY(lock_) = 0;
+  bool never_directed_eoi_ TEEIO_GUARDED_BY(lock_) = false;
   bool exception_payload_ TEEIO_GUARDED_BY(lock_) = false;
   bool triple_fault_event_ TEEIO_GUARDED_BY(lock_) = false;
 };
