@@ -96,7 +96,8 @@ std::expected<std::vector<Scenario>, std::string> find_scenarios(
     return std::unexpected(
         arguments.machine +
         ": the built-in scenarios need a TSM and, behind root port 0000:00:01.0, a dma-engine "
-        "0000:01:00.0 with two VFs, each with vfio-pci");
+        "0000:01:00.0 with two VFs, each with vfio-pci; a scenario file of your own needs what it "
+        "names");
   std::vector<bool> used(patterns.size(), false);
   const auto pick = [&](const explore::MachineScenario& scenario) {
     for (const machine::Config& design : *designs) {

@@ -48,6 +48,7 @@ class Dispatch final : public SystemCalls {
   Result<void> mmap(mm::Caller& caller, object::File& file, std::uint64_t offset,
                     std::uint64_t length, std::uint32_t prot, std::uint32_t flags) override;
   void set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) override;
+  [[nodiscard]] std::string link_of_anonymous(object::File& file) override;
   [[nodiscard]] Polling polling(object::File& file) override;
   [[nodiscard]] std::size_t record_bytes(object::File& file) override;
   void put_back(object::File& file, ByteView bytes) override;

@@ -136,6 +136,8 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
     }
     case FileKind::kKvmVcpu:
       if ((prot & kProtExec) != 0) return fail(Errno::kPerm, "kvm_run is not code");
+      if (mm::MappedFile* run = static_cast<kvm::VcpuFile&>(file).mapped_file(); run != nullptr)
+        TEEIO_TRY(run->expose(0, kVcpuMmapSize));
       return {};
     case FileKind::kAttribute:
       return static_cast<AttributeFile&>(file).mmap(offset, length);
@@ -172,6 +174,19 @@ void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFil
   } else if (file.kind() == FileKind::kIommu) {
     static_cast<iommufd::Context&>(file).mappings().set_file(std::move(mapped));
   }
+}
+
+/// KVM's names have no brackets: kvm_dev_ioctl_create_vm(), create_vcpu_fd(),
+/// kvm_ioctl_create_device(), kvm_vm_ioctl_get_stats_fd().
+std::string Dispatch::link_of_anonymous(object::File& file) {
+  const std::string name(object::file_kind_name(file.kind()));
+  if (file.kind() == FileKind::kKvmVm || file.kind() == FileKind::kKvmVfioDevice)
+    return "anon_inode:" + name;
+  if (file.kind() == FileKind::kKvmVcpu)
+    return "anon_inode:" + name + ":" +
+           std::to_string(static_cast<kvm::VcpuFile&>(file).vcpu().id());
+  if (file.kind() == FileKind::kAttribute) return static_cast<AttributeFile&>(file).path();
+  return SystemCalls::link_of_anonymous(file);
 }
 
 SystemCalls::Polling Dispatch::polling(object::File& file) {

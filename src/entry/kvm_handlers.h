@@ -96,6 +96,7 @@ Result<std::int64_t> ioctl_set_xcrs(Call& call);
 Result<std::int64_t> ioctl_get_lapic(Call& call);
 Result<std::int64_t> ioctl_set_lapic(Call& call);
 Result<std::int64_t> ioctl_interrupt(Call& call);
+Result<std::int64_t> ioctl_smi(Call& call);
 Result<std::int64_t> ioctl_nmi(Call& call);
 Result<std::int64_t> ioctl_setup_mce(Call& call);
 Result<std::int64_t> ioctl_set_mce(Call& call);

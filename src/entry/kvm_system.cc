@@ -51,6 +51,9 @@ std::int64_t capability(std::uint64_t number, const Asked& asked) {
     case KVM_CAP_SET_BOOT_CPU_ID:
     case KVM_CAP_SET_IDENTITY_MAP_ADDR:
     case KVM_CAP_VCPU_EVENTS:
+    case KVM_CAP_PCI_SEGMENT:
+    case KVM_CAP_SYSTEM_EVENT_DATA:
+    case KVM_CAP_IRQFD_RESAMPLE:
     case KVM_CAP_DEBUGREGS:
     case KVM_CAP_X86_ROBUST_SINGLESTEP:
     case KVM_CAP_ENABLE_CAP:
@@ -90,9 +93,12 @@ std::int64_t capability(std::uint64_t number, const Asked& asked) {
     case KVM_CAP_MCE:
       return kvm::x86::kMaxMceBanks;
     case KVM_CAP_ADJUST_CLOCK:
-      return KVM_CLOCK_TSC_STABLE;
+      return kvm::x86::kClockFlags;
     case KVM_CAP_X2APIC_API:
-      return kvm::x86::kX2apicWideIds | kvm::x86::kX2apicNoBroadcastQuirk;
+      return static_cast<std::int64_t>(asked.vm != nullptr && asked.vm->x86().interrupts().mode() !=
+                                                                  kvm::x86::IrqchipMode::kSplit
+                                           ? kvm::x86::kX2apicFlags & ~kvm::x86::kX2apicSuppressEoi
+                                           : kvm::x86::kX2apicFlags);
     case KVM_CAP_XSAVE2:
       return sizeof(abi::kvm_xsave);
     case KVM_CAP_DISABLE_QUIRKS2:

@@ -108,7 +108,7 @@ Result<std::int64_t> ioctl_get_fpu(Call& call) {
   const schedule::Lock lock(vcpu_of(call).mutex());
   TEEIO_ASSIGN(x86::VcpuState* const state, vcpu_of(call).readable_state());
   FxsaveArea area;
-  std::memcpy(&area, state->xsave().data(), sizeof area);
+  std::memcpy(&area, state->fxsave().data(), sizeof area);
   abi::kvm_fpu fpu{};
   std::memcpy(fpu.fpr, area.st, sizeof fpu.fpr);
   fpu.fcw = area.cwd;
@@ -212,6 +212,11 @@ Result<std::int64_t> ioctl_set_mce(Call& call) {
   return 0;
 }
 
+/// kvm_inject_smi() of a kernel without CONFIG_KVM_SMM.
+Result<std::int64_t> ioctl_smi(Call&) {
+  return fail(Errno::kNoTty, "the VM has no system management mode");
+}
+
 /// vcpu_ioctl_tpr_access_reporting(): flags are refused, and the struct comes back.
 Result<std::int64_t> ioctl_tpr_access_reporting(Call& call) {
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_tpr_access_ctl>(call.memory(), call.argument));
@@ -227,6 +232,8 @@ Result<std::int64_t> ioctl_set_vapic_addr(Call& call) {
   if (!vcpu_of(call).x86().lapic_in_kernel())
     return fail(Errno::kInval, "the vCPU has no local APIC of KVM's");
   TEEIO_ASSIGN(const auto address, copy_in<std::uint64_t>(call.memory(), call.argument));
+  if (address != 0 && !vcpu_of(call).vm().is_writable(Gpa{address}, sizeof(std::uint32_t)))
+    return fail(Errno::kInval, "no memory of the VM is there");
   TEEIO_TRY(vcpu_of(call).x86().set_vapic_address(address));
   return 0;
 }

@@ -67,6 +67,7 @@ Result<std::int64_t> ioctl_get_dirty_log(Call& call) {
 Result<std::int64_t> ioctl_clear_dirty_log(Call& call) {
   using Arg = abi::kvm_clear_dirty_log;
   TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
+  TEEIO_TRY(vm_of(call).check_dirty_range(arg.slot, arg.first_page, arg.num_pages));
   std::vector<std::uint64_t> mask((arg.num_pages + 63ULL) / 64);
   TEEIO_TRY(call.memory().read(arg.dirty_bitmap, std::as_writable_bytes(std::span(mask))));
   TEEIO_TRY(vm_of(call).clear_dirty_log(arg.slot, arg.first_page, arg.num_pages, mask));
@@ -109,7 +110,7 @@ Result<std::int64_t> ioctl_create_device(Call& call) {
 Result<std::int64_t> ioctl_set_device_attr(Call& call) {
   using Arg = abi::kvm_device_attr;
   TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
-  if (arg.flags != 0) return fail(Errno::kInval, "a device attribute has no flags");
+  // kvm_vfio_set_attr() looks at no flags.
   const bool add = arg.attr == KVM_DEV_VFIO_FILE_ADD;
   if (arg.group != KVM_DEV_VFIO_FILE || (!add && arg.attr != KVM_DEV_VFIO_FILE_DEL))
     return fail(Errno::kNxio, "the device has no such attribute");
@@ -126,7 +127,6 @@ Result<std::int64_t> ioctl_get_device_attr(Call&) {
 Result<std::int64_t> ioctl_has_device_attr(Call& call) {
   using Arg = abi::kvm_device_attr;
   TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
-  if (arg.flags != 0) return fail(Errno::kInval, "a device attribute has no flags");
   if (arg.group == KVM_DEV_VFIO_FILE &&
       (arg.attr == KVM_DEV_VFIO_FILE_ADD || arg.attr == KVM_DEV_VFIO_FILE_DEL))
     return 0;

@@ -187,8 +187,10 @@ Result<std::int64_t> ioctl_get_pit(Call& call) {
 }
 
 Result<std::int64_t> ioctl_set_pit(Call& call) {
-  TEEIO_ASSIGN(x86::PitState state, vm_of(call).x86().interrupts().pit());
+  x86::PitState state;
   TEEIO_TRY(call.memory().read(call.argument, writable_bytes_of(state.channels)));
+  TEEIO_ASSIGN(const x86::PitState before, vm_of(call).x86().interrupts().pit());
+  state.flags = before.flags;
   TEEIO_TRY(vm_of(call).x86().interrupts().set_pit(state));
   return 0;
 }
@@ -256,7 +258,9 @@ Result<std::int64_t> ioctl_irq_line_status(Call& call) {
 /// kvm_send_userspace_msi(): nobody addressed is -1, which a program sees as EPERM.
 Result<std::int64_t> ioctl_signal_msi(Call& call) {
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_msi>(call.memory(), call.argument));
-  if (arg.flags != 0) return fail(Errno::kInval, "an MSI has no flags here");
+  // The id of the device counts on other architectures only.
+  if ((arg.flags & ~static_cast<std::uint32_t>(KVM_MSI_VALID_DEVID)) != 0)
+    return fail(Errno::kInval, "an unknown flag of KVM_SIGNAL_MSI is set");
   TEEIO_ASSIGN(const std::int32_t taken,
                vm_of(call).x86().interrupts().send_msi(
                    {.address_lo = arg.address_lo, .address_hi = arg.address_hi, .data = arg.data}));
@@ -266,7 +270,8 @@ Result<std::int64_t> ioctl_signal_msi(Call& call) {
 
 Result<std::int64_t> ioctl_set_clock(Call& call) {
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_clock_data>(call.memory(), call.argument));
-  if ((arg.flags & ~static_cast<std::uint32_t>(KVM_CLOCK_TSC_STABLE)) != 0)
+  // With KVM_CLOCK_REALTIME the clock goes on from that time of day: none passes here.
+  if ((arg.flags & ~x86::kClockFlags) != 0)
     return fail(Errno::kInval, "an unknown flag of KVM_SET_CLOCK is set");
   vm_of(call).x86().set_clock(arg.clock);
   return 0;

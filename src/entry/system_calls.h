@@ -67,6 +67,10 @@ class SystemCalls {
   /// program gets its descriptor. Files that are never mapped ignore it.
   virtual void set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) = 0;
   [[nodiscard]] virtual FileStat stat(object::File& file) = 0;
+  /// What /proc/PID/fd shows of a file that was opened by no path.
+  [[nodiscard]] virtual std::string link_of_anonymous(object::File& file) {
+    return "anon_inode:[" + std::string(object::file_kind_name(file.kind())) + "]";
+  }
 
   /// What a file's position is to lseek(2) and to pread(2), pwrite(2).
   struct Position {

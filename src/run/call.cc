@@ -68,7 +68,7 @@ Result<Fd> Call::steal_foreign(int fd) {
 DeviceFileRef Call::ours(int fd) { return context_.tasks.lookup(tid(), fd).file; }
 
 Result<std::int32_t> Call::install(object::Ref<object::File> file, std::uint32_t flags) {
-  std::string name = "anon_inode:[" + std::string(object::file_kind_name(file->kind())) + "]";
+  std::string name = context_.machine.link_of_anonymous(*file);
   return install_named(std::move(file), std::move(name), flags);
 }
 

@@ -46,6 +46,8 @@ struct Context {
   /// From picking a free number until it is in use. Calls into Tasks, whose
   /// lock is a leaf, and is itself taken under locks of the machine.
   schedule::Mutex numbers{schedule::Rank::kWaitQueue};
+  /// Some thread has become another user than the one who runs teeio.
+  schedule::Atomic<bool> other_users{false};
 };
 
 /// The answer to a trapped call.

@@ -222,7 +222,9 @@ Result<Bytes> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, 
     filled += got;
   }
   const int fd = file.backing->fd.get();
-  (void)!::pwrite(fd, bytes.data(), filled, static_cast<off_t>(offset));
+  if (::pwrite(fd, bytes.data(), filled, static_cast<off_t>(offset)) !=
+      static_cast<ssize_t>(filled))
+    return fail(Errno::kNoMem, "the run's tmpfs is full: make room in /dev/shm");
   if (filled < bytes.size()) (void)!::ftruncate(fd, static_cast<off_t>(offset + filled));
   bytes.resize(filled);
   return bytes;

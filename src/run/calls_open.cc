@@ -13,6 +13,7 @@
 
 #include "base/types.h"
 #include "run/dispatch.h"
+#include "run/permissions.h"
 #include "run/sys.h"
 #include "run/words.h"
 
@@ -120,6 +121,10 @@ Reply open_in_tree(Call& call, const std::string& path, std::uint32_t flags) {
 Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
   call.enter_machine(-1);
   Context& context = call.context();
+  const std::uint32_t access = flags & O_ACCMODE;
+  const unsigned wanted = (access != O_WRONLY ? R_OK : 0U) | (access != O_RDONLY ? W_OK : 0U);
+  if (const auto may = check_permission(call, path.c_str() + 1, wanted); !may)
+    return Reply::of(may);
   if (const auto instead = call.injected("open")) return Reply::of(*instead);
   auto file = context.machine.open(call, path, flags);
   if (!file) return Reply::of(file.error());
@@ -145,6 +150,8 @@ Reply open_node(Call& call, const std::string& path, std::uint32_t flags) {
   using Type = PrivateTree::Node::Type;
   switch (node->type) {
     case Type::kDirectory:
+      if ((flags & O_TMPFILE) == O_TMPFILE)
+        return Reply::of(Error{Errno::kOpNotSupp, "no file can be made in the emulated tree"});
       if ((flags & (O_ACCMODE | O_CREAT)) != 0)
         return Reply::of(Error{Errno::kIsDir, "a directory cannot be written"});
       return open_in_tree(call, path, flags);

@@ -8,4 +8,10 @@ Reply on_new_process(Call& call, const Row&) {
   return Reply::of(Error{Errno::kAgain, "the program has as many processes as it may"});
 }
 
+/// The kernel does it; from here on who opens a file is asked (permissions.h).
+Reply on_new_user(Call& call, const Row&) {
+  call.context().other_users.store(true);
+  return Reply::go_on();
+}
+
 }  // namespace teeio::run

@@ -42,17 +42,26 @@ Reply on_refused_path(Call& call, const Row& row) {
   return path.empty() ? Reply::go_on() : refuse(call, row, path);
 }
 
+/// From one file system into another is EXDEV, which mv and ln know what to do with.
 Reply on_refused_pair(Call& call, const Row& row) {
-  std::string path = virtual_argument(call, row);
   const bool at = row.directory >= 0;
-  if (path.empty())
-    path = virtual_argument(call, at ? row.directory + 2 : -1, row.path + (at ? 2 : 1), row.follow);
-  return path.empty() ? Reply::go_on() : refuse(call, row, path);
+  const std::string from = virtual_argument(call, row);
+  const std::string to =
+      virtual_argument(call, at ? row.directory + 2 : -1, row.path + (at ? 2 : 1), row.follow);
+  if (from.empty() && to.empty()) return Reply::go_on();
+  const auto mount = [](const std::string& path) { return path.substr(0, path.find('/', 1)); };
+  Row refused = row;
+  if (mount(from) != mount(to)) refused.refusal = Errno::kXDev;
+  return refuse(call, refused, from.empty() ? to : from);
 }
 
 Reply on_no_xattr(Call& call, const Row& row) {
   const std::string path = virtual_argument(call, row);
   return path.empty() ? Reply::go_on() : Reply::of(Error{row.refusal, "sysfs has none"});
+}
+
+Reply on_no_xattrs(Call& call, const Row& row) {
+  return virtual_argument(call, row).empty() ? Reply::go_on() : Reply::of(std::int64_t{0});
 }
 
 Reply on_exec(Call& call, const Row& row) {

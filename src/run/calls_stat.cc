@@ -7,20 +7,28 @@
 #include <algorithm>
 
 #include "run/dispatch.h"
+#include "run/permissions.h"
 #include "run/sys.h"
 
 namespace teeio::run {
 namespace {
 
 /// The two layouts in which a program asks for the same facts.
-void patch(struct stat& info, const entry::FileStat& facts) {
-  info.st_mode = facts.mode;
+/// Type and size are the machine's. Owner, times and, of a file that has a name, permissions are
+/// the real file's, where chmod and chown leave them.
+constexpr std::uint32_t kPermissions = 07777;
+
+std::uint32_t mode_of(std::uint32_t real, std::uint32_t facts, bool named) {
+  return named ? (facts & ~kPermissions) | (real & kPermissions) : facts;
+}
+void patch(struct stat& info, const entry::FileStat& facts, bool named) {
+  info.st_mode = mode_of(info.st_mode, facts.mode, named);
   info.st_rdev = facts.rdev;
   info.st_size = static_cast<off_t>(facts.size);
   info.st_blocks = 0;
 }
-void patch(struct statx& info, const entry::FileStat& facts) {
-  info.stx_mode = static_cast<std::uint16_t>(facts.mode);
+void patch(struct statx& info, const entry::FileStat& facts, bool named) {
+  info.stx_mode = static_cast<std::uint16_t>(mode_of(info.stx_mode, facts.mode, named));
   info.stx_rdev_major = major(facts.rdev);
   info.stx_rdev_minor = minor(facts.rdev);
   info.stx_size = facts.size;
@@ -42,11 +50,11 @@ template <class Stat>
 Reply stat_file(Call& call, const DeviceFile& file, std::uint64_t to) {
   Stat info{};
   // What was opened by a path is one file with what the path shows.
-  const bool named = file.name.starts_with('/') && call.context().tree.find(file.name).has_value();
-  if (!named ||
-      !real_stat(call.context().tree.root(), file.name.c_str() + 1, AT_SYMLINK_NOFOLLOW, info))
-    (void)real_stat(file.backing->fd.get(), "", AT_EMPTY_PATH, info);
-  patch(info, call.context().machine.stat(*file.file));
+  const bool named =
+      file.name.starts_with('/') && call.context().tree.find(file.name).has_value() &&
+      real_stat(call.context().tree.root(), file.name.c_str() + 1, AT_SYMLINK_NOFOLLOW, info);
+  if (!named) (void)real_stat(file.backing->fd.get(), "", AT_EMPTY_PATH, info);
+  patch(info, call.context().machine.stat(*file.file), named);
   return answer(call, info, to);
 }
 
@@ -59,7 +67,7 @@ Reply stat_node(Call& call, const std::string& path, std::uint64_t to) {
   const int root = call.context().tree.root();
   if (!real_stat(root, path.c_str() + 1, AT_SYMLINK_NOFOLLOW, info))
     return Reply::of(last_error("the private tree lost a file"));
-  if (node->type == Type::kAttribute || node->type == Type::kDevice) patch(info, node->stat);
+  if (node->type == Type::kAttribute || node->type == Type::kDevice) patch(info, node->stat, true);
   return answer(call, info, to);
 }
 
@@ -81,6 +89,14 @@ Result<Place> named_or_descriptor(Call& call, int directory, std::uint64_t path,
   }
   const bool stays = (flags & AT_SYMLINK_NOFOLLOW) != 0;
   return place_of(call, directory, path, stays ? Follow::kNo : Follow::kYes);
+}
+
+/// What a stat of a name looks at: the link of /proc/PID/fd is one, not what it leads to.
+Result<Place> stat_target(Call& call, int directory, std::uint64_t path, int flags) {
+  auto place = named_or_descriptor(call, directory, path, flags);
+  const bool link = (flags & (AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) == AT_SYMLINK_NOFOLLOW;
+  if (place && link && place->kind == Place::Kind::kDescriptor) return Place{};
+  return place;
 }
 
 template <class Stat>
@@ -108,23 +124,24 @@ Reply on_fstat(Call& call, const Row&) {
 
 Reply on_stat(Call& call, const Row& row) {
   if (row.number == SYS_newfstatat)
-    return stat_place<struct stat>(
-        call, named_or_descriptor(call, call.int_arg(0), call.arg(1), call.int_arg(3)),
-        call.int_arg(3), call.arg(2));
+    return stat_place<struct stat>(call,
+                                   stat_target(call, call.int_arg(0), call.arg(1), call.int_arg(3)),
+                                   call.int_arg(3), call.arg(2));
   const int flags = row.number == SYS_lstat ? AT_SYMLINK_NOFOLLOW : 0;
-  return stat_place<struct stat>(call, named_or_descriptor(call, AT_FDCWD, call.arg(0), flags),
-                                 flags, call.arg(1));
+  return stat_place<struct stat>(call, stat_target(call, AT_FDCWD, call.arg(0), flags), flags,
+                                 call.arg(1));
 }
 
 Reply on_statx(Call& call, const Row&) {
-  return stat_place<struct statx>(
-      call, named_or_descriptor(call, call.int_arg(0), call.arg(1), call.int_arg(2)),
-      call.int_arg(2), call.arg(4));
+  return stat_place<struct statx>(call,
+                                  stat_target(call, call.int_arg(0), call.arg(1), call.int_arg(2)),
+                                  call.int_arg(2), call.arg(4));
 }
 
 Reply on_access(Call& call, const Row& row) {
   const bool plain = row.number == SYS_access;
   const int flags = row.number == 439 ? call.int_arg(3) : 0;
+  if ((flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) != 0) return Reply::go_on();
   const auto place = plain ? named_or_descriptor(call, AT_FDCWD, call.arg(0), 0)
                            : named_or_descriptor(call, call.int_arg(0), call.arg(1), flags);
   if (!place) return Reply::of(place.error());
@@ -139,6 +156,11 @@ Reply on_access(Call& call, const Row& row) {
   const int root = call.context().tree.root();
   if (::faccessat(root, place->path.c_str() + 1, mode, AT_SYMLINK_NOFOLLOW) != 0)
     return Reply::of(last_error("the access is not allowed"));
+  if (node->type != PrivateTree::Node::Type::kSymlink)
+    if (const auto may =
+            check_permission(call, place->path.c_str() + 1, static_cast<unsigned>(mode));
+        !may)
+      return Reply::of(may);
   return Reply::of(std::int64_t{0});
 }
 

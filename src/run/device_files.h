@@ -41,7 +41,7 @@ struct Backing {
 /// last, the reference on the machine's file is dropped.
 struct DeviceFile {
   object::Ref<object::File> file;
-  std::string name;         ///< the path it was opened by, or "anon_inode:[kvm-vm]"
+  std::string name;         ///< the path it was opened by, or "anon_inode:kvm-vm"
   std::uint32_t flags = 0;  ///< as open(2)
   pid_t opener = 0;         ///< the process that was given it first
   std::shared_ptr<Backing> backing;

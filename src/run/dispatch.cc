@@ -7,6 +7,7 @@
 #include <array>
 
 #include "run/handles.h"
+#include "run/permissions.h"
 #include "run/plain_text.h"
 
 namespace teeio::run {
@@ -75,8 +76,8 @@ constexpr Row kRows[] = {
     {SYS_rmdir, kAlways, "rmdir", on_refused_path, -1, 0, Errno::kPerm},
     {SYS_unlink, kAlways, "unlink", on_refused_path, -1, 0, Errno::kPerm},
     {SYS_unlinkat, kAlways, "unlinkat", on_refused_path, 0, 1, Errno::kPerm},
-    {SYS_mknod, kAlways, "mknod", on_refused_path, -1, 0, Errno::kPerm},
-    {SYS_mknodat, kAlways, "mknodat", on_refused_path, 0, 1, Errno::kPerm},
+    {SYS_mknod, kAlways, "mknod", on_refused_path, -1, 0, Errno::kAcces},
+    {SYS_mknodat, kAlways, "mknodat", on_refused_path, 0, 1, Errno::kAcces},
     {SYS_symlink, kAlways, "symlink", on_refused_path, -1, 1, Errno::kPerm},
     {SYS_symlinkat, kAlways, "symlinkat", on_refused_path, 1, 2, Errno::kPerm},
     {SYS_rename, kAlways, "rename", on_refused_pair, -1, 0, Errno::kPerm},
@@ -84,16 +85,16 @@ constexpr Row kRows[] = {
     {SYS_renameat2, kAlways, "renameat2", on_refused_pair, 0, 1, Errno::kPerm},
     {SYS_link, kAlways, "link", on_refused_pair, -1, 0, Errno::kPerm},
     {SYS_linkat, kAlways, "linkat", on_refused_pair, 0, 1, Errno::kPerm},
-    {SYS_chmod, kAlways, "chmod", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
-    {SYS_fchmodat, kAlways, "fchmodat", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
-    {452 /* fchmodat2 */, kAlways, "fchmodat2", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
-    {SYS_chown, kAlways, "chown", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
-    {SYS_lchown, kAlways, "lchown", on_refused_path, -1, 0, Errno::kPerm},
-    {SYS_fchownat, kAlways, "fchownat", on_refused_path, 0, 1, Errno::kPerm},
-    {SYS_utime, kAlways, "utime", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
-    {SYS_utimes, kAlways, "utimes", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
-    {SYS_futimesat, kAlways, "futimesat", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
-    {SYS_utimensat, kAlways, "utimensat", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
+    {SYS_chmod, kAlways, "chmod", on_chmod, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_fchmodat, kAlways, "fchmodat", on_chmod, 0, 1, Errno::kPerm, Follow::kYes},
+    {452 /* fchmodat2 */, kAlways, "fchmodat2", on_chmod, 0, 1, Errno::kPerm, Follow::kYes},
+    {SYS_chown, kAlways, "chown", on_chown, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_lchown, kAlways, "lchown", on_chown, -1, 0, Errno::kPerm},
+    {SYS_fchownat, kAlways, "fchownat", on_chown, 0, 1, Errno::kPerm},
+    {SYS_utime, kAlways, "utime", on_utimes, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_utimes, kAlways, "utimes", on_utimes, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_futimesat, kAlways, "futimesat", on_utimes, 0, 1, Errno::kPerm, Follow::kYes},
+    {SYS_utimensat, kAlways, "utimensat", on_utimes, 0, 1, Errno::kPerm, Follow::kYes},
     {SYS_truncate, kAlways, "truncate", on_truncate},
     {SYS_statfs, kAlways, "statfs", on_statfs},
     {SYS_fstatfs, kAlways, "fstatfs", on_fstatfs},
@@ -105,10 +106,10 @@ constexpr Row kRows[] = {
     {SYS_inotify_add_watch, kAlways, "inotify_add_watch", on_watch},
     {SYS_fanotify_mark, kAlways, "fanotify_mark", on_refused_path, 3, 4, Errno::kAcces,
      Follow::kYes},
-    {SYS_getxattr, kAlways, "getxattr", on_no_xattr, -1, 0, Errno::kOpNotSupp, Follow::kYes},
-    {SYS_lgetxattr, kAlways, "lgetxattr", on_no_xattr, -1, 0, Errno::kOpNotSupp},
-    {SYS_listxattr, kAlways, "listxattr", on_no_xattr, -1, 0, Errno::kOpNotSupp, Follow::kYes},
-    {SYS_llistxattr, kAlways, "llistxattr", on_no_xattr, -1, 0, Errno::kOpNotSupp},
+    {SYS_getxattr, kAlways, "getxattr", on_no_xattr, -1, 0, Errno::kNoData, Follow::kYes},
+    {SYS_lgetxattr, kAlways, "lgetxattr", on_no_xattr, -1, 0, Errno::kNoData},
+    {SYS_listxattr, kAlways, "listxattr", on_no_xattrs, -1, 0, Errno::kOpNotSupp, Follow::kYes},
+    {SYS_llistxattr, kAlways, "llistxattr", on_no_xattrs, -1, 0, Errno::kOpNotSupp},
     {SYS_setxattr, kAlways, "setxattr", on_refused_path, -1, 0, Errno::kOpNotSupp, Follow::kYes},
     {SYS_lsetxattr, kAlways, "lsetxattr", on_refused_path, -1, 0, Errno::kOpNotSupp},
     {SYS_removexattr, kAlways, "removexattr", on_refused_path, -1, 0, Errno::kOpNotSupp,
@@ -119,6 +120,11 @@ constexpr Row kRows[] = {
     {SYS_clone3, kAlways, "clone3", on_new_process},
     {SYS_fork, kAlways, "fork", on_new_process},
     {SYS_vfork, kAlways, "vfork", on_new_process},
+
+    {SYS_setuid, kAlways, "setuid", on_new_user},
+    {SYS_setreuid, kAlways, "setreuid", on_new_user},
+    {SYS_setresuid, kAlways, "setresuid", on_new_user},
+    {SYS_setfsuid, kAlways, "setfsuid", on_new_user},
 
     // Only where a descriptor names a file and has not opened it: answer_of_handle().
     {SYS_getdents64, kOurFd, "getdents64", on_open_file_only},
@@ -146,6 +152,7 @@ std::vector<FilterRow> filter_rows(const FilterNeeds& needs) {
   for (const Row& row : kRows) {
     const bool wanted = row.answer == on_eventfd       ? !needs.steals
                         : row.answer == on_new_process ? needs.counts_processes
+                        : row.answer == on_new_user    ? may_become_others()
                                                        : true;
     const Shape shape =
         needs.host_kvm && row.shape == Shape::kIoctl ? Shape::kIoctlHostKvm : row.shape;

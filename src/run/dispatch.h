@@ -61,6 +61,10 @@ Reply on_statx(Call& call, const Row& row);
 Reply on_access(Call& call, const Row& row);
 Reply on_truncate(Call& call, const Row& row);
 Reply on_readlink(Call& call, const Row& row);
+// calls_metadata.cc: permissions, owner and times of a file of the tree
+Reply on_chmod(Call& call, const Row& row);
+Reply on_chown(Call& call, const Row& row);
+Reply on_utimes(Call& call, const Row& row);
 // calls_statfs.cc
 Reply on_statfs(Call& call, const Row& row);
 Reply on_fstatfs(Call& call, const Row& row);
@@ -72,10 +76,12 @@ Reply on_watch(Call& call, const Row& row);
 Reply on_refused_path(Call& call, const Row& row);
 Reply on_refused_pair(Call& call, const Row& row);
 Reply on_no_xattr(Call& call, const Row& row);
+Reply on_no_xattrs(Call& call, const Row& row);
 Reply on_exec(Call& call, const Row& row);
 Reply on_root_change(Call& call, const Row& row);
 // calls_process.cc
 Reply on_new_process(Call& call, const Row& row);
+Reply on_new_user(Call& call, const Row& row);
 
 /// The place that a call's path argument names; a path that cannot be read is
 /// the host's, so that the kernel gives the error.

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,11 +30,13 @@ class MappedBacking final : public mm::MappedFile {
   Result<std::span<std::byte>> expose(std::uint64_t offset, std::uint64_t size) override {
     const std::uint64_t end = std::max(file_size_, offset + size);
     if (end < offset) return fail(Errno::kFBig, "a window ends beyond the largest file");
-    if (!resize(end)) return std::unexpected(last_error("the backing file does not grow"));
     const auto at = windows_.find(offset);
     void* const old = at == windows_.end() ? nullptr : at->second.address;
     TEEIO_CHECK(old == nullptr || at->second.size == size, "a window changed its size");
     if (old != nullptr && at->second.in_file) return span_of(at->second);
+    if (size <= kReserved && !reserve(offset, size))
+      return fail(Errno::kNoMem, "the run's tmpfs is full: make room in /dev/shm");
+    if (!resize(end)) return std::unexpected(last_error("the backing file does not grow"));
     void* const address =
         ::mmap(old, size, PROT_READ | PROT_WRITE, MAP_SHARED | (old == nullptr ? 0 : MAP_FIXED),
                backing_->fd.get(), static_cast<off_t>(offset));
@@ -68,11 +71,25 @@ class MappedBacking final : public mm::MappedFile {
   }
 
  private:
+  /// A window up to here has its pages at once: one that finds no room later is a SIGBUS, of
+  /// the program and of the model. A larger BAR is seldom used whole.
+  static constexpr std::uint64_t kReserved = std::uint64_t{16} << 20U;
+
   struct Window {
     void* address = nullptr;
     std::size_t size = 0;
     bool in_file = false;
   };
+  bool reserve(std::uint64_t offset, std::uint64_t size) {
+    backing_->own_changes.fetch_add(1);
+    if (::fallocate(backing_->fd.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(size)) !=
+        0) {
+      backing_->own_changes.fetch_add(static_cast<std::uint32_t>(-1));
+      return false;
+    }
+    file_size_ = std::max(file_size_, offset + size);
+    return true;
+  }
   bool resize(std::uint64_t size) {
     if (size == file_size_) return true;
     backing_->own_changes.fetch_add(1);

@@ -102,14 +102,26 @@ Result<std::vector<std::uint64_t>> Vm::dirty_log(std::uint32_t id) {
   return *bits;
 }
 
-Result<void> Vm::clear_dirty_log(std::uint32_t id, std::uint64_t first, std::uint64_t pages,
-                                 std::span<const std::uint64_t> mask) {
-  const schedule::Lock lock(slots_lock_);
+Result<std::pair<Gpa, std::uint64_t>> Vm::logged_range(std::uint32_t id, std::uint64_t first,
+                                                       std::uint64_t pages) {
   if (first % kWordBits != 0) return fail(Errno::kInval, "the first page is no multiple of 64");
   TEEIO_ASSIGN(const auto slot, logged_slot(id));
   const std::uint64_t all = slot.second >> kPageShift;
   if (first > all || pages > all - first || (pages < all - first && pages % kWordBits != 0))
     return fail(Errno::kInval, "the pages to clear are not the memslot's");
+  return slot;
+}
+
+Result<void> Vm::check_dirty_range(std::uint32_t id, std::uint64_t first, std::uint64_t pages) {
+  const schedule::Lock lock(slots_lock_);
+  TEEIO_TRY(logged_range(id, first, pages));
+  return {};
+}
+
+Result<void> Vm::clear_dirty_log(std::uint32_t id, std::uint64_t first, std::uint64_t pages,
+                                 std::span<const std::uint64_t> mask) {
+  const schedule::Lock lock(slots_lock_);
+  TEEIO_ASSIGN(const auto slot, logged_range(id, first, pages));
   std::vector<std::uint64_t> cleared(mask.begin(), mask.end());
   cleared.resize(words_for(pages));
   if (pages % kWordBits != 0) cleared.back() &= (1ULL << (pages % kWordBits)) - 1;

@@ -36,14 +36,20 @@ IrqFds::~IrqFds() {
 }
 
 Result<void> IrqFds::assign(mm::Caller& caller, const IrqFdRequest& request) {
-  if (interrupts_.mode() == x86::IrqchipMode::kNone)
+  // kvm_arch_irqfd_allowed()
+  const x86::IrqchipMode mode = interrupts_.mode();
+  if (mode == x86::IrqchipMode::kNone || (request.resample && mode != x86::IrqchipMode::kKernel))
     return fail(Errno::kInval, "the VM lacks the irqchip that the irqfd needs");
-  Entry entry{.event = {}, .gsi = request.gsi};
+  Entry entry{.event = {}, .gsi = request.gsi, .resample = {}};
   TEEIO_ASSIGN(entry.event, eventfd(caller, request.fd));
+  if (request.resample) {
+    TEEIO_ASSIGN(entry.resample, eventfd(caller, request.resample_fd));
+  }
   const schedule::RawLockGuard guard(lock_);
   writes(turn_);
   if (!taken_.take(*entry.event))
     return fail(Errno::kBusy, "the eventfd raises an interrupt already");
+  if (entry.resample) interrupts_.set_resampled(entry.gsi, true);
   entries_.push_back(std::move(entry));
   return {};
 }
@@ -80,7 +86,26 @@ void IrqFds::release() {
 }
 
 void IrqFds::shut_down(const std::vector<Entry>& gone) {
-  for (const Entry& entry : gone) taken_.give_back(*entry.event);
+  for (const Entry& entry : gone) {
+    taken_.give_back(*entry.event);
+    if (!entry.resample) continue;
+    // irqfd_resampler_shutdown(): the last of a line takes it down.
+    const schedule::RawLockGuard guard(lock_);
+    reads(turn_);
+    const auto same = [&](const Entry& other) { return other.resample && other.gsi == entry.gsi; };
+    if (std::ranges::none_of(entries_, same)) interrupts_.set_resampled(entry.gsi, false);
+  }
+}
+
+void IrqFds::acknowledged(std::uint32_t gsi) {
+  std::vector<object::Ref<mm::EventFd>> events;
+  {
+    const schedule::RawLockGuard guard(lock_);
+    reads(turn_);
+    for (const Entry& entry : entries_)
+      if (entry.resample && entry.gsi == gsi) events.push_back(entry.resample);
+  }
+  for (const auto& event : events) event->signal();
 }
 
 void IrqFds::poll() {
@@ -102,6 +127,10 @@ void IrqFds::look() {
   }
   for (const Entry& entry : entries) {
     if (entry.event->take() == 0) continue;
+    if (entry.resample) {  // irqfd_inject(): up until the guest's EOI
+      (void)interrupts_.set_line(entry.gsi, true, x86::IrqSource::kResample);
+      continue;
+    }
     (void)interrupts_.set_line(entry.gsi, true, x86::IrqSource::kUser);
     (void)interrupts_.set_line(entry.gsi, false, x86::IrqSource::kUser);
   }

@@ -17,6 +17,8 @@ namespace teeio::kvm {
 struct IrqFdRequest {
   std::int32_t fd = -1;
   std::uint32_t gsi = 0;
+  bool resample = false;  ///< KVM_IRQFD_FLAG_RESAMPLE: `resample_fd` counts
+  std::int32_t resample_fd = -1;
 };
 
 /// Eventfds that have a line: one each, whichever VM's of the machine, for KVM is the first and
@@ -51,12 +53,14 @@ class IrqFds {
   IrqFds& operator=(const IrqFds&) = delete;
   ~IrqFds();
 
-  /// Errors: EINVAL without the irqchip that it needs, or no eventfd; EBADF; EBUSY when the
-  /// eventfd has a line already, of this VM or another.
+  /// Errors: EINVAL without the irqchip that it needs (the full one to resample), or no
+  /// eventfd; EBADF; EBUSY when the eventfd has a line already, of this VM or another.
   Result<void> assign(mm::Caller& caller, const IrqFdRequest& request);
   /// Of a line and eventfd that are not assigned, nothing. Errors: EBADF, EINVAL.
   Result<void> deassign(mm::Caller& caller, const IrqFdRequest& request);
   void poll() TEEIO_EXCLUDES(polling_);
+  /// The guest has ended the interrupt of a resampled line (irqfd_resampler_notify()).
+  void acknowledged(std::uint32_t gsi);
   /// The VM's file is closed: none is left, though vCPUs and guest_memfds keep the VM
   /// (kvm_vm_release(), kvm_irqfd_release()).
   void release();
@@ -65,6 +69,7 @@ class IrqFds {
   struct Entry {
     object::Ref<mm::EventFd> event;
     std::uint32_t gsi;
+    object::Ref<mm::EventFd> resample;  ///< signalled at the guest's EOI; null: an edge each
   };
   void look() TEEIO_REQUIRES(polling_);
   void shut_down(const std::vector<Entry>& gone) TEEIO_REQUIRES(polling_);

@@ -1,6 +1,7 @@
 #include "host/kvm/memory_slot.h"
 
 #include "host/kvm/dmabuf_slot.h"
+#include "host/kvm/vm.h"
 
 namespace teeio::kvm {
 
@@ -12,6 +13,18 @@ Slot::Slot(const MemoryRegion& region)
       userspace_addr(region.userspace_addr) {}
 
 Slot::~Slot() = default;
+
+bool Vm::is_writable(Gpa start, std::uint64_t size) {
+  const std::uint64_t first = raw(start) >> kPageShift;
+  const std::uint64_t last = (raw(start) + size - 1) >> kPageShift;
+  if (first > last) return false;  // around the address space's end
+  const schedule::ReadLock reader(srcu_);
+  for (std::uint64_t gfn = first; gfn <= last; ++gfn) {
+    const Slot* slot = find_slot(Gpa{gfn << kPageShift});
+    if (slot == nullptr || (slot->flags & kMemReadonly) != 0) return false;
+  }
+  return true;
+}
 
 Result<std::unique_ptr<UserPages>> UserPages::create(hw::PhysicalMemory& memory,
                                                      object::Ref<mm::Pages> pages) {

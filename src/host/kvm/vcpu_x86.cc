@@ -107,10 +107,10 @@ std::optional<std::uint64_t> Vcpu::msr(std::uint32_t index) {
 bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
   if (index == msr::kApicBase) return x86_->set_apic_base(value);
   if (index >= msr::kX2apicFirst && index <= msr::kX2apicLast) {
-    return x86_->lapic_in_kernel() &&
-           vm_.x86().interrupts().with_lapic(x86_->lapic(), [&](x86::Lapic& lapic, bool) {
-             return lapic.write_msr(index, value);
-           });
+    if (!x86_->lapic_in_kernel()) return false;
+    const auto write = vm_.x86().interrupts().set_msr(x86_->lapic(), index, value);
+    for (const std::uint32_t gsi : write.acknowledged) vm_.irq_fds().acknowledged(gsi);
+    return write.known;
   }
   if (index == msr::kEfer) {
     // set_efer(): LMA is the processor's own.

@@ -76,12 +76,17 @@ class Vm final : public object::Counted {
   /// KVM_GET_DIRTY_LOG: a bit for each page. Errors: EINVAL, ENOENT without a log.
   Result<std::vector<std::uint64_t>> dirty_log(std::uint32_t id) TEEIO_EXCLUDES(slots_lock_);
   /// KVM_CLEAR_DIRTY_LOG. Errors: as dirty_log(); EINVAL for pages that are not the slot's.
+  Result<void> check_dirty_range(std::uint32_t id, std::uint64_t first, std::uint64_t pages)
+      TEEIO_EXCLUDES(slots_lock_);
   Result<void> clear_dirty_log(std::uint32_t id, std::uint64_t first, std::uint64_t pages,
                                std::span<const std::uint64_t> mask) TEEIO_EXCLUDES(slots_lock_);
   [[nodiscard]] bool is_private(Gpa page) const;
 
   /// The slot of a page with what a fault needs of it; the SRCU read side is
   /// the caller's (srcu()).
+  /// Whether memslots have the whole range, and none of them is read-only
+  /// (kvm_gfn_to_hva_cache_init()).
+  [[nodiscard]] bool is_writable(Gpa start, std::uint64_t size) TEEIO_EXCLUDES(srcu_);
   [[nodiscard]] Slot* find_slot(Gpa page) TEEIO_REQUIRES_SHARED(srcu_);
   [[nodiscard]] schedule::RwMutex& srcu() TEEIO_RETURN_CAPABILITY(srcu_) { return srcu_; }
 
@@ -143,6 +148,9 @@ class Vm final : public object::Counted {
   void update_dirty_log(const Slot& slot) TEEIO_REQUIRES(slots_lock_);
   /// Where a slot with a dirty log is, and its bytes.
   Result<std::pair<Gpa, std::uint64_t>> logged_slot(std::uint32_t id) TEEIO_REQUIRES(slots_lock_);
+  Result<std::pair<Gpa, std::uint64_t>> logged_range(std::uint32_t id, std::uint64_t first,
+                                                     std::uint64_t pages)
+      TEEIO_REQUIRES(slots_lock_);
   void set_file(VmFile* file) TEEIO_EXCLUDES(file_lock_);
 
   Kvm& kvm_;

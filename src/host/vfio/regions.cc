@@ -223,7 +223,9 @@ Result<void> Device::mmap(std::uint32_t index, std::uint64_t at, std::uint64_t l
   windows_.push_back({.bar = index, .exposed = false});
   // With memory off, or in low power, the mapping is made and faults until that is over.
   if (low_power_.engaged || !memory_enabled()) return {};
-  return expose(index);
+  auto exposed = expose(index);
+  if (!exposed) windows_.pop_back();  // another try is one
+  return exposed;
 }
 
 Result<void> Device::expose(std::uint32_t bar) {

@@ -76,6 +76,13 @@ Result<void> Cpuid::set(std::vector<CpuidEntry> entries, const CpuidDynamic& dyn
 
 /// kvm_update_cpuid_runtime().
 void Cpuid::apply(std::vector<CpuidEntry>& entries, const CpuidDynamic& dynamic) {
+  constexpr std::uint32_t kXsaveBytes = 0x240;  // of x87 and SSE with the header
+  for (CpuidEntry& entry : entries) {
+    if (entry.function != 0xd || ((entry.flags & kSignificantIndex) != 0 && entry.index != 0))
+      continue;
+    entry.ebx = kXsaveBytes;
+    break;
+  }
   for (CpuidEntry& entry : entries) {
     if (entry.function != 1) continue;
     if (((entry.ecx >> kXsave.bit) & 1U) != 0)

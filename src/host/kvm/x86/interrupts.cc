@@ -22,6 +22,20 @@ std::vector<Route> default_routes() {
   return routes;
 }
 
+/// kvm_apic_match_dest() of a shorthand.
+bool reaches(LapicIrq::Shorthand shorthand, bool itself) {
+  switch (shorthand) {
+    case LapicIrq::Shorthand::kSelf:
+      return itself;
+    case LapicIrq::Shorthand::kAllButSelf:
+      return !itself;
+    case LapicIrq::Shorthand::kNone:
+    case LapicIrq::Shorthand::kAll:
+      return true;
+  }
+  return true;
+}
+
 std::unexpected<Error> no_chip() {
   return fail(Errno::kNxio, "the VM has no interrupt controllers in the kernel");
 }
@@ -176,6 +190,10 @@ Result<std::int32_t> Interrupts::set_line(std::uint32_t gsi, bool level, IrqSour
   const schedule::RawLockGuard guard(lock_);
   writes();
   if (mode_ == IrqchipMode::kNone) return no_chip();
+  return set_line_of(gsi, level, source);
+}
+
+std::int32_t Interrupts::set_line_of(std::uint32_t gsi, bool level, IrqSource source) {
   source_ = source;
   std::int32_t result = -1;
   for (const Route& route : routes_) {
@@ -183,6 +201,40 @@ Result<std::int32_t> Interrupts::set_line(std::uint32_t gsi, bool level, IrqSour
     const int taken = raise(route, level);
     if (taken >= 0) result = taken + std::max(result, 0);
   }
+  return result;
+}
+
+void Interrupts::set_resampled(std::uint32_t gsi, bool resampled) {
+  const schedule::RawLockGuard guard(lock_);
+  writes();
+  if (resampled) {
+    resampled_.insert(gsi);
+  } else if (resampled_.erase(gsi) != 0) {
+    (void)set_line_of(gsi, false, IrqSource::kResample);
+  }
+}
+
+/// kvm_notify_acked_irq() and irqfd_resampler_ack().
+void Interrupts::acknowledged(unsigned pin) {
+  for (const Route& route : routes_) {
+    if (route.msi || route.chip != Chip::kIoapic || route.pin != pin) continue;
+    if (!resampled_.contains(route.gsi)) return;
+    acknowledged_.push_back(route.gsi);
+    (void)set_line_of(route.gsi, false, IrqSource::kResample);
+    return;
+  }
+}
+
+Interrupts::MsrWrite Interrupts::set_msr(Lapic& lapic, std::uint32_t index, std::uint64_t value) {
+  const schedule::RawLockGuard guard(lock_);
+  writes();
+  const Lapic::Write write = lapic.write_msr(index, value);
+  if (write.ipi) (void)deliver_from(&lapic, *write.ipi);
+  // A split irqchip's I/O APIC is the VMM's.
+  if (write.eoi && mode_ == IrqchipMode::kKernel)
+    ioapic_.end_of_interrupt(*write.eoi, lapic.in_level_mode(*write.eoi), *this);
+  MsrWrite result{.known = write.known, .acknowledged = {}};
+  result.acknowledged.swap(acknowledged_);
   return result;
 }
 
@@ -196,6 +248,7 @@ int Interrupts::deliver_msi(const Msi& message) {
       .level_triggered = (message.data & (1U << 15U)) != 0,
       .delivery = static_cast<LapicIrq::Delivery>((message.data >> 8U) & 7U),
       .vector = static_cast<std::uint8_t>(message.data),
+      .redirect_hint = (message.address_lo & 8U) != 0,
   });
 }
 
@@ -208,15 +261,55 @@ Result<std::int32_t> Interrupts::send_msi(const Msi& message) {
   return deliver_msi(message);
 }
 
-int Interrupts::deliver(const LapicIrq& irq) {
-  int result = -1;
-  for (Lapic* lapic : lapics_) {
-    if (!lapic->matches(irq, broadcast_quirk_)) continue;
-    result = std::max(result, 0) + (lapic->accept(irq) ? 1 : 0);
-    // The one with the lowest priority; all have the same here.
-    if (irq.delivery == LapicIrq::Delivery::kLowest && result > 0) break;
+int Interrupts::deliver(const LapicIrq& irq) { return deliver_from(nullptr, irq); }
+
+/// Whether kvm_irq_delivery_to_apic_fast() has an answer: nobody at the destination is 0 then,
+/// not -1. It has none for a broadcast, nor for logical destinations when local APICs read
+/// them differently (kvm_apic_map_get_dest_lapic(), kvm_recalculate_logical_map()).
+bool Interrupts::mapped(const LapicIrq& irq, const Lapic* source) const {
+  if (irq.shorthand != LapicIrq::Shorthand::kNone || lapics_.empty()) return false;
+  constexpr std::uint32_t kAll = 0xff, kAllX2apic = 0xffff'ffff;
+  auto mode = LogicalMode::kNone;
+  bool mixed = false;
+  for (const Lapic* lapic : lapics_) {
+    const LogicalMode its = lapic->logical_mode();
+    if (its == LogicalMode::kNone) continue;
+    mixed = mixed || (mode != LogicalMode::kNone && mode != its);
+    mode = its;
   }
-  return result;
+  const bool x2apic_ipi = source != nullptr && source->x2apic();
+  const bool broadcast = broadcast_quirk_ ? irq.dest_id == (x2apic_ipi ? kAllX2apic : kAll)
+                                          : irq.dest_id == kAllX2apic ||
+                                                (irq.dest_id == kAll &&
+                                                 (mixed || mode != LogicalMode::kX2apicCluster));
+  return !broadcast && (!irq.logical || !mixed);
+}
+
+/// __kvm_irq_delivery_to_apic(); kvm_vector_to_index() chooses among equals.
+int Interrupts::deliver_from(const Lapic* source, LapicIrq irq) {
+  const bool map = mapped(irq, source);
+  int result = map ? 0 : -1;
+  bool lowest = irq.delivery == LapicIrq::Delivery::kLowest || irq.redirect_hint;
+  if (map && !irq.logical) lowest = false;
+  if (!map && !irq.logical && irq.dest_id == 0xff && lowest) {
+    irq.delivery = LapicIrq::Delivery::kFixed;
+    lowest = irq.redirect_hint;
+  }
+  std::vector<Lapic*> equals;
+  for (Lapic* lapic : lapics_) {
+    if (!lapic->present() || (map && irq.logical && !lapic->enabled())) continue;
+    const bool reached = irq.shorthand == LapicIrq::Shorthand::kNone
+                             ? lapic->matches(irq, broadcast_quirk_ && source == nullptr)
+                             : reaches(irq.shorthand, lapic == source);
+    if (!reached) continue;
+    if (!lowest)
+      result = std::max(result, 0) + (lapic->accept(irq) ? 1 : 0);
+    else if (lapic->enabled())
+      equals.push_back(lapic);
+  }
+  if (equals.empty()) return result;
+  if (map) std::ranges::sort(equals, {}, &Lapic::logical_id);
+  return equals[irq.vector % equals.size()]->accept(irq) ? 1 : 0;
 }
 
 void Interrupts::attach(Lapic& lapic) {

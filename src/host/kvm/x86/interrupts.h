@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -81,6 +82,18 @@ class Interrupts final : private LapicBus {
   /// kvm_send_userspace_msi(): how many took it, -1 none is addressed. Errors: EINVAL.
   Result<std::int32_t> send_msi(const Msi& message);
 
+  /// Whether the guest's end of an interrupt of this line is told, by set_msr(), and lowers it
+  /// on the part of IrqSource::kResample (kvm_register_irq_ack_notifier()). Not any more: that
+  /// part of it goes down.
+  void set_resampled(std::uint32_t gsi, bool resampled);
+  /// What a local APIC's register was set to does to other chips.
+  struct MsrWrite {
+    bool known = false;                       ///< there is such a register
+    std::vector<std::uint32_t> acknowledged;  ///< resampled lines whose interrupt has ended
+  };
+  /// KVM_SET_MSRS of an x2APIC's register.
+  MsrWrite set_msr(Lapic& lapic, std::uint32_t index, std::uint64_t value);
+
   /// A vCPU's local APIC comes and goes.
   void attach(Lapic& lapic);
   void detach(Lapic& lapic);
@@ -95,6 +108,10 @@ class Interrupts final : private LapicBus {
  private:
   /// Under lock_, which those below do not know: the I/O APIC calls it inside of raise().
   int deliver(const LapicIrq& irq) override TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+  void acknowledged(unsigned pin) override TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+  int deliver_from(const Lapic* source, LapicIrq irq) TEEIO_REQUIRES(lock_);
+  [[nodiscard]] bool mapped(const LapicIrq& irq, const Lapic* source) const TEEIO_REQUIRES(lock_);
+  std::int32_t set_line_of(std::uint32_t gsi, bool level, IrqSource source) TEEIO_REQUIRES(lock_);
   int raise(const Route& route, bool level) TEEIO_REQUIRES(lock_);
   int deliver_msi(const Msi& message) TEEIO_REQUIRES(lock_);
   Result<void> check_routes(std::span<const Route> routes) const TEEIO_REQUIRES(lock_);
@@ -116,6 +133,8 @@ class Interrupts final : private LapicBus {
   std::array<std::uint8_t, kPicPins + kIoapicPins> held_ TEEIO_GUARDED_BY(lock_){};
   std::vector<Lapic*> lapics_ TEEIO_GUARDED_BY(lock_);
   IrqSource source_ TEEIO_GUARDED_BY(lock_) = IrqSource::kUser;
+  std::set<std::uint32_t> resampled_ TEEIO_GUARDED_BY(lock_);
+  std::vector<std::uint32_t> acknowledged_ TEEIO_GUARDED_BY(lock_);
 };
 
 }  // namespace teeio::kvm::x86

@@ -122,8 +122,19 @@ int Ioapic::service(unsigned pin, LapicBus& bus) {
       .vector = static_cast<std::uint8_t>(entry),
   });
   if (!level) delivered_ |= 1U << pin;
-  if (level && result > 0) entry |= kRemoteIrr;
+  if (level && result != 0) entry |= kRemoteIrr;
   return result;
+}
+
+void Ioapic::end_of_interrupt(std::uint8_t vector, bool level_mode, LapicBus& bus) {
+  for (unsigned pin = 0; pin < kIoapicPins; ++pin) {
+    std::uint64_t& entry = state_.redirtbl.at(pin);
+    if (static_cast<std::uint8_t>(entry) != vector) continue;
+    bus.acknowledged(pin);
+    if (!level_mode) continue;
+    entry &= ~kRemoteIrr;
+    if ((entry & kMasked) == 0 && (state_.irr & (1U << pin)) != 0) (void)service(pin, bus);
+  }
 }
 
 }  // namespace teeio::kvm::x86

@@ -54,6 +54,8 @@ class LapicBus {
   virtual ~LapicBus() = default;
   /// kvm_irq_delivery_to_apic(): how many took it; -1 when none is addressed.
   virtual int deliver(const LapicIrq& irq) = 0;
+  /// kvm_notify_acked_irq(): the guest is done with what this pin of the I/O APIC sent.
+  virtual void acknowledged(unsigned pin) = 0;
 };
 
 /// The I/O APIC. Source: Linux arch/x86/kvm/ioapic.c.
@@ -67,6 +69,8 @@ class Ioapic {
   void set_state(const IoapicState& state, LapicBus& bus);
   /// kvm_ioapic_set_irq(), ioapic_set_irq().
   int set_irq(unsigned pin, bool level, LapicBus& bus);
+  /// kvm_ioapic_update_eoi(): a local APIC has ended `vector`.
+  void end_of_interrupt(std::uint8_t vector, bool level_mode, LapicBus& bus);
 
  private:
   int service(unsigned pin, LapicBus& bus);

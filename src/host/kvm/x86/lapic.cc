@@ -5,34 +5,16 @@
 #include <cstring>
 #include <utility>
 
-#include "host/kvm/x86/msr_numbers.h"
+#include "host/kvm/x86/lapic_registers.h"
 
 namespace teeio::kvm::x86 {
 namespace {
 
-// Registers. Source: Intel SDM vol. 3, table 12-1.
-constexpr std::size_t kId = 0x20;
-constexpr std::size_t kVersion = 0x30;
-constexpr std::size_t kTaskPriority = 0x80;
-constexpr std::size_t kProcPriority = 0xa0;
-constexpr std::size_t kEoi = 0xb0;
-constexpr std::size_t kLdr = 0xd0;
-constexpr std::size_t kDfr = 0xe0;
-constexpr std::size_t kSpurious = 0xf0;
-constexpr std::size_t kTmr = 0x180;
-constexpr std::size_t kIrr = 0x200;
-constexpr std::size_t kIcr = 0x300;
-constexpr std::size_t kIcr2 = 0x310;
-constexpr std::size_t kLvtTimer = 0x320;
-constexpr std::size_t kLvt0 = 0x350;
-constexpr std::size_t kLvtError = 0x370;
-constexpr std::size_t kTimerCount = 0x390;
+using namespace apic;
 
-constexpr std::uint32_t kMasked = 1U << 16U;
 constexpr std::uint32_t kVersionValue = 0x14 | 5U << 16U;  // six LVT entries
 constexpr std::uint32_t kExternalInterrupt = 7U << 8U;
 constexpr std::uint8_t kMostNmis = 2;  // process_nmi()
-constexpr std::uint32_t kSoftwareEnable = 1U << 8U;
 
 /// kvm_apic_calc_x2apic_ldr().
 std::uint32_t x2apic_ldr(std::uint32_t id) { return (id >> 4U) << 16U | 1U << (id & 15U); }
@@ -56,6 +38,34 @@ void Lapic::set_bit(std::size_t first, std::uint8_t vector, bool on) {
   const std::size_t at = first + std::size_t{0x10} * (vector / 32U);
   const std::uint32_t bit = 1U << (vector % 32U);
   set_reg(at, on ? reg(at) | bit : reg(at) & ~bit);
+}
+
+bool Lapic::bit(std::size_t first, std::uint8_t vector) const {
+  return (reg(first + std::size_t{0x10} * (vector / 32U)) >> (vector % 32U) & 1U) != 0;
+}
+
+int Lapic::highest(std::size_t first) const {
+  for (unsigned word = 8; word-- > 0;)
+    if (const std::uint32_t bits = reg(first + std::size_t{0x10} * word); bits != 0)
+      return static_cast<int>(32 * word) + 31 - std::countl_zero(bits);
+  return -1;
+}
+
+/// __apic_update_ppr().
+void Lapic::update_priority() {
+  const std::uint32_t task = reg(kTaskPriority) & 0xffU;
+  const std::uint32_t service = static_cast<std::uint32_t>(std::max(highest(kIsr), 0)) & 0xf0U;
+  set_reg(kProcPriority, (task & 0xf0U) >= service ? task : service);
+}
+
+void Lapic::set_tpr(std::uint8_t cr8) {
+  set_reg(kTaskPriority, std::uint32_t{cr8 & 15U} << 4U);
+  update_priority();
+}
+
+void Lapic::set_directed_eoi(bool offered) {
+  directed_eoi_ = offered;
+  set_reg(kVersion, kVersionValue | (offered ? kDirectedEoi : 0));
 }
 
 void Lapic::reset(bool lint0_enabled) {
@@ -101,39 +111,20 @@ Result<void> Lapic::set_state(std::span<const std::byte> in, bool wide_ids) {
     std::memcpy(state.data() + kLdr, &ldr, sizeof ldr);
   }
   regs_ = state;
-  set_reg(kVersion, kVersionValue);
-  set_reg(kProcPriority, reg(kTaskPriority));
+  set_directed_eoi(directed_eoi_);
+  update_priority();
   set_reg(kTimerCount, 0);
   return {};
 }
 
-bool Lapic::read_msr(std::uint32_t index, std::uint64_t& value) const {
-  if (!x2apic()) return false;
-  const std::size_t offset = std::size_t{index - msr::kX2apicFirst} << 4U;
-  if (offset >= kLapicStateSize || offset == kDfr || offset == kIcr2 || offset == kEoi)
-    return false;
-  value = reg(offset);
-  if (offset == kIcr) value |= std::uint64_t{reg(kIcr2)} << 32U;
-  return true;
-}
+bool Lapic::enabled() const { return present() && (reg(kSpurious) & kSoftwareEnable) != 0; }
 
-bool Lapic::write_msr(std::uint32_t index, std::uint64_t value) {
-  if (!x2apic()) return false;
-  const std::size_t offset = std::size_t{index - msr::kX2apicFirst} << 4U;
-  if (offset == kIcr) {
-    set_reg(kIcr2, static_cast<std::uint32_t>(value >> 32U));
-    set_reg(kIcr, static_cast<std::uint32_t>(value));
-    return true;
-  }
-  const bool writable = offset == kTaskPriority || offset == kSpurious ||
-                        (offset >= kLvtTimer && offset <= 0x380) || offset == 0x3e0;
-  if (!writable || value >> 32U != 0) return false;
-  set_reg(offset, static_cast<std::uint32_t>(value));
-  return true;
-}
+bool Lapic::in_level_mode(std::uint8_t vector) const { return bit(kTmr, vector); }
 
-bool Lapic::enabled() const {
-  return (base_ & kApicBaseEnable) != 0 && (reg(kSpurious) & kSoftwareEnable) != 0;
+LogicalMode Lapic::logical_mode() const {
+  if (!enabled() || reg(kLdr) == 0) return LogicalMode::kNone;
+  if (x2apic()) return LogicalMode::kX2apicCluster;
+  return reg(kDfr) == kFlat ? LogicalMode::kFlat : LogicalMode::kCluster;
 }
 
 bool Lapic::matches(const LapicIrq& irq, bool broadcast_quirk) const {
@@ -146,33 +137,31 @@ bool Lapic::matches(const LapicIrq& irq, bool broadcast_quirk) const {
     return ldr >> 16U == irq.dest_id >> 16U && (ldr & irq.dest_id & 0xffffU) != 0;
   }
   const std::uint32_t ldr = reg(kLdr) >> 24U;
-  if (reg(kDfr) == 0xffff'ffff) return (ldr & irq.dest_id) != 0;  // flat
+  if (reg(kDfr) == kFlat) return (ldr & irq.dest_id) != 0;  // flat
   return ldr >> 4U == irq.dest_id >> 4U && (ldr & irq.dest_id & 15U) != 0;
 }
 
 bool Lapic::interrupt_due() const {
   if (!enabled()) return false;
-  for (unsigned word = 8; word-- > 0;) {
-    const std::uint32_t requests = reg(kIrr + std::size_t{0x10} * word);
-    if (requests == 0) continue;
-    const unsigned vector = 32 * word + 31 - static_cast<unsigned>(std::countl_zero(requests));
-    return (vector & 0xf0U) > (reg(kProcPriority) & 0xf0U);
-  }
-  return false;
+  const int vector = highest(kIrr);
+  return vector >= 0 && (static_cast<unsigned>(vector) & 0xf0U) > (reg(kProcPriority) & 0xf0U);
 }
 
 bool Lapic::accept(const LapicIrq& irq) {
   switch (irq.delivery) {
     case LapicIrq::Delivery::kFixed:
     case LapicIrq::Delivery::kLowest:
-      if (!enabled()) return false;
+      if (!enabled() || (irq.level_triggered && !irq.asserted)) return false;
       set_bit(kTmr, irq.vector, irq.level_triggered);
       set_bit(kIrr, irq.vector, true);
       return true;
     case LapicIrq::Delivery::kNmi:
       nmis_ = std::min<std::uint8_t>(kMostNmis, static_cast<std::uint8_t>(nmis_ + 1));
       return true;
+    case LapicIrq::Delivery::kRemoteRead:  // pv_unhalted, which nobody waits for
+      return true;
     case LapicIrq::Delivery::kInit:
+      if (irq.level_triggered && !irq.asserted) return false;
       init_pending_ = true;
       sipi_pending_ = false;
       return true;

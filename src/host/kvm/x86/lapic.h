@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/result.h"
@@ -23,17 +24,26 @@ struct LapicIrq {
     kFixed = 0,
     kLowest = 1,
     kSmi = 2,
+    kRemoteRead = 3,
     kNmi = 4,
     kInit = 5,
     kStartup = 6,
     kExternal = 7
   };
+  /// Of an IPI: whom it reaches besides a destination.
+  enum class Shorthand : std::uint8_t { kNone = 0, kSelf = 1, kAll = 2, kAllButSelf = 3 };
   std::uint32_t dest_id = 0;
   bool logical = false;
   bool level_triggered = false;
   Delivery delivery = Delivery::kFixed;
   std::uint8_t vector = 0;
+  bool asserted = true;        ///< of level_triggered: up
+  bool redirect_hint = false;  ///< an MSI's: to one of those that are addressed
+  Shorthand shorthand = Shorthand::kNone;
 };
+
+/// How a local APIC's LDR is read (enum kvm_apic_logical_mode).
+enum class LogicalMode : std::uint8_t { kNone, kFlat, kCluster, kX2apicCluster };
 
 /// One vCPU's local APIC. An interrupt that it accepts is a bit of IRR: nothing takes it out
 /// of there but KVM_SET_LAPIC.
@@ -56,16 +66,30 @@ class Lapic {
   void get_state(std::span<std::byte> out, bool wide_ids) const;
   Result<void> set_state(std::span<const std::byte> in, bool wide_ids);
 
+  /// What a write of a register asks of other chips.
+  struct Write {
+    bool known = false;               ///< there is such a register, and it takes the value
+    std::optional<LapicIrq> ipi;      ///< to be delivered
+    std::optional<std::uint8_t> eoi;  ///< the vector that was in service
+  };
   /// KVM_GET_MSRS and KVM_SET_MSRS of 0x800 to 0x8ff; false outside of x2APIC mode and where
   /// there is no such register (kvm_x2apic_msr_read(), kvm_x2apic_msr_write()).
   [[nodiscard]] bool read_msr(std::uint32_t index, std::uint64_t& value) const;
-  [[nodiscard]] bool write_msr(std::uint32_t index, std::uint64_t value);
+  [[nodiscard]] Write write_msr(std::uint32_t index, std::uint64_t value);
 
   [[nodiscard]] std::uint8_t tpr() const { return static_cast<std::uint8_t>(reg(0x80) >> 4U); }
-  void set_tpr(std::uint8_t cr8) { set_reg(0x80, std::uint32_t{cr8 & 15U} << 4U); }
+  void set_tpr(std::uint8_t cr8);
+  /// kvm_apic_set_version(): whether the version register offers to suppress EOI broadcasts.
+  void set_directed_eoi(bool offered);
 
   /// kvm_apic_match_dest() without a shorthand. `broadcast_quirk`: 0xff reaches x2APICs too.
   [[nodiscard]] bool matches(const LapicIrq& irq, bool broadcast_quirk) const;
+  /// Whether software has switched it on, and it is not off by IA32_APIC_BASE.
+  [[nodiscard]] bool enabled() const;
+  [[nodiscard]] bool present() const { return (base_ & kApicBaseEnable) != 0; }
+  [[nodiscard]] LogicalMode logical_mode() const;
+  [[nodiscard]] std::uint32_t logical_id() const { return reg(0xd0); }
+  [[nodiscard]] bool in_level_mode(std::uint8_t vector) const;
   /// Whether IRR has something above the processor's priority (kvm_apic_has_interrupt()).
   [[nodiscard]] bool interrupt_due() const;
   /// __apic_accept_irq(): whether it is accepted.
@@ -84,11 +108,18 @@ class Lapic {
   [[nodiscard]] std::uint32_t reg(std::size_t offset) const;
   void set_reg(std::size_t offset, std::uint32_t value);
   void set_bit(std::size_t first, std::uint8_t vector, bool on);
-  [[nodiscard]] bool enabled() const;
+  [[nodiscard]] bool bit(std::size_t first, std::uint8_t vector) const;
+  /// The highest vector of a bitmap of registers; -1 without one.
+  [[nodiscard]] int highest(std::size_t first) const;
+  void update_priority();
+  [[nodiscard]] std::optional<std::uint8_t> end_of_interrupt();
+  [[nodiscard]] bool write_plain(std::size_t offset, std::uint32_t value);
+  void write_spurious(std::uint32_t value);
 
   const std::uint32_t id_;
   std::uint64_t base_;
   std::array<std::byte, kLapicStateSize> regs_{};
+  bool directed_eoi_ = false;
   std::uint8_t nmis_ = 0;
   bool init_pending_ = false;
   bool sipi_pending_ = false;

@@ -20,6 +20,9 @@ VcpuEvents VcpuState::events() {
     events_.nmi.pending =
         std::min<std::uint8_t>(kMostNmis, static_cast<std::uint8_t>(events_.nmi.pending + arrived));
   }
+  // Of two that came close to each other one waits for the other, unless that holds already.
+  if (events_.nmi.masked != 0 || events_.nmi.injected != 0)
+    events_.nmi.pending = std::min<std::uint8_t>(1, events_.nmi.pending);
   VcpuEvents shown = events_;
   if (!vm_.exception_payload()) {
     // Without KVM_CAP_EXCEPTION_PAYLOAD a VMM cannot tell pending from injected.
@@ -79,6 +82,9 @@ Result<void> VcpuState::set_events(VcpuEvents events) {
   events_.exception_payload = events.exception_payload;
   const std::uint8_t shadow = events_.interrupt.shadow;
   events_.interrupt = events.interrupt;
+  // vmx_set_interrupt_shadow(): of MOV SS (1) and STI (2) the first counts.
+  const std::uint8_t given = events.interrupt.shadow;
+  events_.interrupt.shadow = (given & 1U) != 0 ? 1 : given & 2U;
   if ((events.flags & kValidShadow) == 0) events_.interrupt.shadow = shadow;
   const std::uint8_t pending = events_.nmi.pending;
   events_.nmi = events.nmi;

@@ -18,10 +18,15 @@ constexpr std::uint64_t kEferNx = 1U << 11U;
 constexpr std::size_t kFcw = 0;
 constexpr std::size_t kMxcsr = 24;
 constexpr std::size_t kMxcsrMask = 28;
+constexpr std::size_t kX87Registers = 32;
+constexpr std::size_t kXmmRegisters = 160;
+constexpr std::size_t kXmmEnd = 416;
 constexpr std::size_t kXstateBv = 512;
 constexpr std::size_t kXsaveReserved = 520;
 constexpr std::size_t kXsaveHeaderEnd = 576;
 constexpr std::uint32_t kMxcsrBits = 0xffff;
+constexpr std::uint64_t kX87State = 1;
+constexpr std::uint64_t kSseState = 2;
 
 template <class T, std::size_t N>
 void store(std::array<std::byte, N>& area, std::size_t at, T value) {
@@ -35,6 +40,32 @@ T load(std::span<const std::byte> area, std::size_t at) {
   return value;
 }
 
+using Xsave = std::array<std::byte, kXsaveSize>;
+
+Xsave initial_xsave() {
+  Xsave area{};
+  store<std::uint16_t>(area, kFcw, 0x37f);
+  store<std::uint32_t>(area, kMxcsr, 0x1f80);
+  store<std::uint32_t>(area, kMxcsrMask, kMxcsrBits);
+  return area;
+}
+
+/// The components of `which` from one area into another.
+void copy_components(std::span<const std::byte> from, Xsave& to, std::uint64_t which) {
+  const auto copy = [&](std::size_t begin, std::size_t end) {
+    std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(begin), end - begin,
+                to.begin() + static_cast<std::ptrdiff_t>(begin));
+  };
+  if ((which & kX87State) != 0) {
+    copy(0, kMxcsr);
+    copy(kX87Registers, kXmmRegisters);
+  }
+  if ((which & kSseState) != 0) {
+    copy(kMxcsr, kMxcsrMask);
+    copy(kXmmRegisters, kXmmEnd);
+  }
+}
+
 }  // namespace
 
 VcpuState::VcpuState(VmState& vm, std::uint32_t id)
@@ -43,9 +74,7 @@ VcpuState::VcpuState(VmState& vm, std::uint32_t id)
       msrs_(cpuid_, vm.has_quirk(kQuirkStuffFeatureMsrs)),
       lapic_(id, vm.is_boot_cpu(id)),
       tsc_khz_(vm.tsc_khz()) {
-  store<std::uint16_t>(xsave_, kFcw, 0x37f);
-  store<std::uint32_t>(xsave_, kMxcsr, 0x1f80);
-  store<std::uint32_t>(xsave_, kMxcsrMask, kMxcsrBits);
+  xsave_ = initial_xsave();
   if (!lapic_in_kernel_) return;
   lapic_.reset(vm.has_quirk(kQuirkLint0Reenabled));
   // kvm_arch_vcpu_create(): who is not the boot CPU waits for INIT.
@@ -63,7 +92,12 @@ CpuidDynamic VcpuState::dynamic() {
 }
 
 Result<void> VcpuState::set_cpuid(std::vector<CpuidEntry> entries) {
-  return cpuid_.set(std::move(entries), dynamic());
+  TEEIO_TRY(cpuid_.set(std::move(entries), dynamic()));
+  const bool directed = cpuid_.has(kX2apic) && vm_.offers_directed_eoi();  // kvm_apic_set_version()
+  if (lapic_in_kernel_)
+    vm_.interrupts().with_lapic(
+        lapic_, [directed](Lapic& lapic, bool) { lapic.set_directed_eoi(directed); });
+  return {};
 }
 
 void VcpuState::note_cr4(std::uint64_t cr4) {
@@ -194,28 +228,36 @@ Result<void> VcpuState::set_xcr0(std::uint64_t value) {
   return {};
 }
 
-/// fpu_copy_uabi_to_guest_fpstate().
+/// copy_uabi_to_xstate(): what is not in use keeps what it had.
 Result<void> VcpuState::set_xsave(std::span<const std::byte> in) {
-  if ((load<std::uint64_t>(in, kXstateBv) & ~kSupportedXcr0) != 0)
+  const auto used = load<std::uint64_t>(in, kXstateBv);
+  if ((used & ~kSupportedXcr0) != 0)
     return fail(Errno::kInval, "the state has a component that this host has not");
   const auto reserved = in.subspan(kXsaveReserved, kXsaveHeaderEnd - kXsaveReserved);
   if (!std::ranges::all_of(reserved, [](std::byte b) { return b == std::byte{0}; }))
     return fail(Errno::kInval, "a reserved byte of the XSAVE header is set");
-  if ((load<std::uint32_t>(in, kMxcsr) & ~kMxcsrBits) != 0)
+  // Either component has MXCSR on its way in; out it comes with SSE.
+  if (used != 0 && (load<std::uint32_t>(in, kMxcsr) & ~kMxcsrBits) != 0)
     return fail(Errno::kInval, "MXCSR has an unknown bit");
-  std::ranges::fill(xsave_, std::byte{0});
-  std::copy_n(in.begin(), kXsaveHeaderEnd, xsave_.begin());
-  store<std::uint32_t>(xsave_, kMxcsrMask, kMxcsrBits);
+  copy_components(in, xsave_, used);
+  if (used != 0) store<std::uint32_t>(xsave_, kMxcsr, load<std::uint32_t>(in, kMxcsr));
+  store<std::uint64_t>(xsave_, kXstateBv, used);
   return {};
 }
 
-/// kvm_arch_vcpu_ioctl_set_fpu(). That both components are in use then is a guess.
+/// copy_xstate_to_uabi_buf().
+std::array<std::byte, kXsaveSize> VcpuState::xsave() const {
+  const auto used = load<std::uint64_t>(xsave_, kXstateBv);
+  auto shown = initial_xsave();
+  copy_components(xsave_, shown, used);
+  store<std::uint64_t>(shown, kXstateBv, used);
+  return shown;
+}
+
+/// kvm_arch_vcpu_ioctl_set_fpu().
 void VcpuState::set_fxsave(std::span<const std::byte> in) {
-  constexpr std::size_t kRegisters = 32, kRegistersEnd = 416;
-  constexpr std::uint64_t kX87AndSse = 3;
   std::copy_n(in.begin(), kMxcsr, xsave_.begin());
-  std::copy(in.begin() + kRegisters, in.begin() + kRegistersEnd, xsave_.begin() + kRegisters);
-  store<std::uint64_t>(xsave_, kXstateBv, load<std::uint64_t>(xsave_, kXstateBv) | kX87AndSse);
+  std::copy(in.begin() + kX87Registers, in.begin() + kXmmEnd, xsave_.begin() + kX87Registers);
 }
 
 Result<void> VcpuState::set_vapic_address(std::uint64_t address) {

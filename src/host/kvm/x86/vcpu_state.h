@@ -122,10 +122,11 @@ class VcpuState {
   [[nodiscard]] std::uint64_t xcr0() const { return xcr0_; }
   Result<void> set_xcr0(std::uint64_t value);
   /// KVM_GET_XSAVE and KVM_SET_XSAVE, kXsaveSize bytes. Errors: EINVAL.
-  [[nodiscard]] std::span<const std::byte> xsave() const { return xsave_; }
+  [[nodiscard]] std::array<std::byte, kXsaveSize> xsave() const;
   Result<void> set_xsave(std::span<const std::byte> in);
-  /// KVM_SET_FPU: x87 and SSE registers of an FXSAVE area; MXCSR stays. KVM_GET_FPU is the same
-  /// part of xsave().
+  /// KVM_GET_FPU and KVM_SET_FPU: x87 and SSE registers of an FXSAVE area; MXCSR stays. They do
+  /// not say that a component is in use: xsave() has the initial values of one that is not.
+  [[nodiscard]] std::span<const std::byte> fxsave() const { return xsave_; }
   void set_fxsave(std::span<const std::byte> in);
 
   /// KVM_INTERRUPT. Errors: EINVAL no such vector; ENXIO with an in-kernel PIC; EEXIST one is

@@ -17,10 +17,17 @@ Result<void> VmState::split_irqchip(std::uint64_t pins, std::size_t created_vcpu
 }
 
 Result<void> VmState::set_x2apic_api(std::uint64_t flags) {
-  if ((flags & ~(kX2apicWideIds | kX2apicNoBroadcastQuirk)) != 0)
+  if ((flags & ~kX2apicFlags) != 0)
     return fail(Errno::kInval, "an unknown flag of KVM_CAP_X2APIC_API is set");
+  const bool on = (flags & kX2apicSuppressEoi) != 0, off = (flags & kX2apicNoSuppressEoi) != 0;
+  if (on && (off || interrupts_.mode() != IrqchipMode::kSplit))
+    return fail(Errno::kInval, "EOI broadcasts are suppressed with a split irqchip only");
   if ((flags & kX2apicWideIds) != 0) interrupts_.set_wide_ids();
   if ((flags & kX2apicNoBroadcastQuirk) != 0) interrupts_.disable_broadcast_quirk();
+  if (!on && !off) return {};
+  const schedule::RawLockGuard guard(lock_);
+  writes();
+  never_directed_eoi_ = off;
   return {};
 }
 
@@ -143,6 +150,14 @@ bool VmState::valid_id(std::uint32_t id) {
   const schedule::RawLockGuard guard(lock_);
   reads();
   return id < (max_ids_ != 0 ? max_ids_ : kMaxVcpuIds);
+}
+
+/// By itself, too, where the I/O APIC is the VMM's: the in-kernel one has no EOI register.
+bool VmState::offers_directed_eoi() {
+  if (interrupts_.mode() != IrqchipMode::kSplit) return false;
+  const schedule::RawLockGuard guard(lock_);
+  reads();
+  return !never_directed_eoi_;
 }
 
 bool VmState::has_quirk(std::uint64_t quirk) {

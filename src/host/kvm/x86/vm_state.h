@@ -23,8 +23,15 @@ inline constexpr std::uint64_t kSupportedQuirks = kQuirkLint0Reenabled | kQuirkS
 // KVM_X2APIC_API_*.
 inline constexpr std::uint64_t kX2apicWideIds = 1;
 inline constexpr std::uint64_t kX2apicNoBroadcastQuirk = 2;
+inline constexpr std::uint64_t kX2apicSuppressEoi = 4;  ///< a split irqchip's
+inline constexpr std::uint64_t kX2apicNoSuppressEoi = 8;
+inline constexpr std::uint64_t kX2apicFlags =
+    kX2apicWideIds | kX2apicNoBroadcastQuirk | kX2apicSuppressEoi | kX2apicNoSuppressEoi;
 /// KVM_CAP_EXIT_HYPERCALL: KVM_HC_MAP_GPA_RANGE.
 inline constexpr std::uint64_t kHypercallExits = 1U << 12U;
+
+/// KVM_CLOCK_TSC_STABLE, _REALTIME and _HOST_TSC, which KVM_GET_CLOCK may have given.
+inline constexpr std::uint32_t kClockFlags = 2 | 4 | 8;
 
 /// What KVM_ENABLE_CAP and the x86 ioctls of a VM set. Each value is read where it counts:
 /// quirks at a vCPU's reset, hypercall exits by the guest's call, ids when a vCPU is made.
@@ -73,6 +80,9 @@ class VmState {
   [[nodiscard]] bool is_boot_cpu(std::uint32_t id);
   /// Whether a vCPU may have this id: below what KVM_CAP_MAX_VCPU_ID set.
   [[nodiscard]] bool valid_id(std::uint32_t id);
+  /// Whether an x2APIC offers to suppress EOI broadcasts
+  /// (kvm_lapic_advertise_suppress_eoi_broadcast()).
+  [[nodiscard]] bool offers_directed_eoi();
   [[nodiscard]] bool has_quirk(std::uint64_t quirk);
   [[nodiscard]] bool exception_payload();
   [[nodiscard]] bool triple_fault_event();
@@ -95,6 +105,7 @@ class VmState {
   std::uint64_t disabled_quirks_ TEEIO_GUARDED_BY(lock_) = 0;
   std::uint64_t bus_cycle_ns_ TEEIO_GUARDED_BY(lock_) = 1;
   std::uint64_t hypercall_exits_ TEEIO_GUARDED_BY(lock_) = 0;
+  bool never_directed_eoi_ TEEIO_GUARDED_BY(lock_) = false;
   bool exception_payload_ TEEIO_GUARDED_BY(lock_) = false;
   bool triple_fault_event_ TEEIO_GUARDED_BY(lock_) = false;
 };
