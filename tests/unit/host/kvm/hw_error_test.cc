@@ -48,18 +48,18 @@ struct HwErrorTest : testing::Test {
   std::uint64_t source = vmm.memory().map(kPageSize);
 };
 
-/// The module takes no first page.
-struct NoPage final : schedule::FaultPlan {
-  NoPage() { schedule::set_fault_plan(this); }
-  ~NoPage() override { schedule::set_fault_plan(nullptr); }
+/// The module takes no further page table.
+struct NoTable final : schedule::FaultPlan {
+  NoTable() { schedule::set_fault_plan(this); }
+  ~NoTable() override { schedule::set_fault_plan(nullptr); }
   bool happens(schedule::FaultPlace, std::string_view name, schedule::Fault fault) override {
-    return name == "TDH.MEM.PAGE.ADD" && fault == schedule::Fault::kRefuse;
+    return name == "TDH.MEM.SEPT.ADD" && fault == schedule::Fault::kRefuse;
   }
 };
 
 TEST_F(HwErrorTest, IsOfTheCallThatTheModuleRefused) {
   {
-    const NoPage no_page;
+    const NoTable no_table;
     EXPECT_NE(add_page(), 0U);
   }
   EXPECT_EQ(add_page(), 0U);
