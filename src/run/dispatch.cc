@@ -129,8 +129,8 @@ constexpr Row kRows[] = {
     // Only where a descriptor names a file and has not opened it: answer_of_handle().
     {SYS_getdents64, kOurFd, "getdents64", on_open_file_only},
     {SYS_getdents, kOurFd, "getdents", on_open_file_only},
-    {SYS_fchmod, kOurFd, "fchmod", on_open_file_only},
-    {SYS_fchown, kOurFd, "fchown", on_open_file_only},
+    {SYS_fchmod, kOurFd, "fchmod", on_fchmod},
+    {SYS_fchown, kOurFd, "fchown", on_fchown},
     {SYS_flock, kOurFd, "flock", on_open_file_only},
     {SYS_fgetxattr, kOurFd, "fgetxattr", on_open_file_only},
     {SYS_flistxattr, kOurFd, "flistxattr", on_open_file_only},

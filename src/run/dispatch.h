@@ -64,6 +64,8 @@ Reply on_readlink(Call& call, const Row& row);
 // calls_metadata.cc: permissions, owner and times of a file of the tree
 Reply on_chmod(Call& call, const Row& row);
 Reply on_chown(Call& call, const Row& row);
+Reply on_fchmod(Call& call, const Row& row);
+Reply on_fchown(Call& call, const Row& row);
 Reply on_utimes(Call& call, const Row& row);
 // calls_statfs.cc
 Reply on_statfs(Call& call, const Row& row);

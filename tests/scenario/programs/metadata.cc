@@ -18,6 +18,15 @@ int main() {
   CHECK(device >= 0);
   CHECK(fstat(device, &info) == 0);
   CHECK((info.st_mode & 07777) == 0606);
+  CHECK(fchmod(device, 0660) == 0);
+  CHECK(stat(DUMMY_DEVICE, &info) == 0);
+  CHECK((info.st_mode & 07777) == 0660);
+  char self[64];
+  snprintf(self, sizeof(self), "/proc/self/fd/%d", device);
+  CHECK(chmod(self, 0640) == 0);
+  CHECK(stat(DUMMY_DEVICE, &info) == 0);
+  CHECK((info.st_mode & 07777) == 0640);
+  CHECK(fchown(device, getuid(), getgid()) == 0);
   CHECK(fchmodat(AT_FDCWD, DUMMY_DEVICE, before & 07777, 0) == 0);
   CHECK(stat(DUMMY_DEVICE, &info) == 0);
   CHECK(info.st_mode == before);
