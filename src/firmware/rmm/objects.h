@@ -159,6 +159,7 @@ struct Rec {
   hw::ArmRegisters first{};      ///< with which it begins
   bool entered = false;          ///< has begun
   std::optional<Gpa> info_at;    ///< where GET_INFO's record goes
+  bool call_lost = false;        ///< its number, in x0, was written over
   std::optional<Gpa> host_call;  ///< where the call's registers are
   Gpa abort_at{0};               ///< of an exit SYNC that the monitor makes itself
   /// Of the abort that the realm last left for: ESR_EL2, without ISV where the host does not

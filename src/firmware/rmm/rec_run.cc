@@ -249,7 +249,9 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
       result = rsi_realm_config(at, Gpa{x[1]});
       break;
     case 0x07:
-      result = rsi_ipa_state_set(at, Gpa{x[1]}, Gpa{x[2]}, x[3], x[4] != 0);
+      // enum ripas and enum ripas_change_destroyed have 32 bits.
+      result = rsi_ipa_state_set(at, Gpa{x[1]}, Gpa{x[2]}, x[3] & 0xffff'ffffU,
+                                 (x[4] & 0xffff'ffffU) == 1);
       leaves = RecExit::kRipasChange;
       break;
     case 0x08:

@@ -106,13 +106,17 @@ VdevInfo Rmm::rsi_info(Hpa at) {
 /// complete_vdev_id_mapping(), and why the realm is left again. Precondition: one waits.
 RecExit Rmm::complete_request(Rec& rec) {
   const bool named = rec.pending == Rec::Pending::kVdevComplete;
+  // complete_vdev_id_mapping() has put RSI_ERROR_INPUT where it looks for the call's number now.
+  if (rec.call_lost && panic("complete_vdev_id_mapping()", Bdf{})) return RecExit::kSync;
   // finish_rsi_vdev_get_info() looks for the record's page first, and lets the host bring it.
   std::expected<Place, NoPlace> page;
   if (named && rec.info_at) page = place_of(realms_.at(raw(rec.rd)), page_of(*rec.info_at));
   if (!page && page.error() == NoPlace::kUnmapped) {
     rec.abort_at = page_of(*rec.info_at);
+    rec.call_lost = true;
     return RecExit::kSync;
   }
+  rec.call_lost = false;
   const bool reached = page && !page->device;
   using Finish = RsiResult (Rmm::*)(RsiCall&, Rec&);
   struct {

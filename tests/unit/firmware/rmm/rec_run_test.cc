@@ -313,15 +313,41 @@ TEST_F(RecRun, OnlyAccessesOutsideOfTheProtectedHalfShowWhatTheyWere) {
   EXPECT_EQ(left().gprs[0], 0U);
 }
 
+// ripas_change_destroyed is compared with its one value, and both are enums of 32 bits.
+TEST_F(RecRun, WhatADestroyedPageMayBecomeIsOneValue) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  ASSERT_RMI(rmm.rtt_data_unmap(rd, kRam, kRam + kPageSize, {}));
+  constexpr std::uint64_t kHigh = 1ULL << 32U;
+  EXPECT_FALSE(call({kCall + 7, raw(kRam), raw(kRam) + kPageSize, 1, 2}));
+  EXPECT_RMI(rmm.rtt_set_ripas(rd, rec, kRam, kRam + kPageSize), Code::kRtt) << "2 is no consent";
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_FALSE(call({kCall + 7, raw(kRam), raw(kRam) + kPageSize, kHigh | 1, kHigh | 1}));
+  EXPECT_EQ(left().ripas, 1U);
+  EXPECT_RMI(rmm.rtt_set_ripas(rd, rec, kRam, kRam + kPageSize), Code::kSuccess);
+}
+
+class InfoWithoutPage : public Machine {
+ public:
+  explicit InfoWithoutPage(Settings settings = {}) : Machine(std::move(settings)) {}
+
+ protected:
+  /// Up to RSI_VDEV_GET_INFO's exit for its page, whose RIPAS is RAM.
+  void miss();
+  Hpa run_page = *memory.alloc_page();
+  hw::ArmRegisters registers;
+};
+class InfoWithoutPageAsItIs : public InfoWithoutPage {
+ public:
+  InfoWithoutPageAsItIs() : InfoWithoutPage(Settings{.defects = Defects::kAs9a7f8ef4}) {}
+};
+
 // finish_rsi_vdev_get_info(): the host brings the page of the record first.
-TEST_F(Machine, ARecordWhosePageIsNotThereIsAnAbortForTheHost) {
+void InfoWithoutPage::miss() {
   unlocked();
   ASSERT_EQ(rmm.rsi_ipa_state_set(rec, kFresh, kFresh + kPageSize, 1, false).code,
             RsiCode::kIncomplete);
   ASSERT_RMI(rmm.rtt_set_ripas(rd, rec, kFresh, kFresh + kPageSize));
   ASSERT_RMI(rmm.rec_enter(rec));
-  const Hpa run_page = *memory.alloc_page();
-  hw::ArmRegisters registers;
   ASSERT_RMI(rmm.rec_enter(rec, run_page, registers));
   registers.x[0] = kCall + 13;  // RSI_VDEV_GET_INFO
   registers.x[1] = kId;
@@ -329,6 +355,18 @@ TEST_F(Machine, ARecordWhosePageIsNotThereIsAnAbortForTheHost) {
   ASSERT_FALSE(rmm.realm_call(rec, run_page, registers));
   ASSERT_RMI(rmm.vdev_complete(rec, vdev));
   EXPECT_EQ(rmm.rec_enter(rec, run_page, registers).x1, static_cast<std::uint64_t>(RecExit::kSync));
+}
+
+// complete_vdev_id_mapping(): x0 is RSI_ERROR_INPUT by then, which is no call.
+TEST_F(InfoWithoutPageAsItIs, IsNotFoundAgainWhenItsPageIsThere) {
+  miss();
+  ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(granule())));
+  (void)rmm.rec_enter(rec, run_page, registers);
+  EXPECT_TRUE(rmm.panicked());
+}
+
+TEST_F(InfoWithoutPage, IsAnAbortForTheHost) {
+  miss();
   Bytes bytes(kPageSize - RecExitRecord::kOffset);
   ASSERT_TRUE(memory.read(run_page + RecExitRecord::kOffset, bytes));
   EXPECT_EQ(RecExitRecord::decode(bytes).hpfar, raw(kFresh) >> 12U << 4U);
