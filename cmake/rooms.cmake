@@ -53,18 +53,31 @@ set(teeio_std_headers
 # What a test's own code costs to compile is most of what it costs: only what it tests
 # is optimized. A precompiled header is read by what has its flags.
 set(teeio_test_options -O0)
+option(TEEIO_TESTS_BY_CLANG "clang compiles the tests' own code, in half of the time" OFF)
 
-# teeio_precompile(NAME LIBS lib... HEADERS <header>... OPTIONS flag...) makes the target
-# NAME; teeio_precompiled(TARGET NAME) uses it.
+# For targets of which all code is tests'.
+function(teeio_test_code)
+  foreach(target IN LISTS ARGN)
+    target_compile_options(${target} PRIVATE ${teeio_test_options})
+    if(TEEIO_TESTS_BY_CLANG AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT TEEIO_SANITIZE)
+      set_target_properties(${target} PROPERTIES CXX_COMPILER_LAUNCHER
+        "${CMAKE_SOURCE_DIR}/tools/with_clang;${CMAKE_CXX_COMPILER};${CMAKE_CXX_COMPILER_LAUNCHER}")
+      target_compile_options(${target} PRIVATE -Wno-zero-length-array -Wno-nested-anon-types
+                                               -Wno-deprecated-declarations)
+    endif()
+  endforeach()
+endfunction()
+
+# teeio_precompile(NAME LIBS lib... HEADERS <header>...) makes the target NAME;
+# teeio_precompiled(TARGET NAME) uses it.
 function(teeio_precompile name)
-  cmake_parse_arguments(PCH "" "" "LIBS;HEADERS;OPTIONS" ${ARGN})
+  cmake_parse_arguments(PCH "" "" "LIBS;HEADERS" ${ARGN})
   if(NOT TEEIO_PCH)
     return()
   endif()
   file(WRITE ${CMAKE_BINARY_DIR}/${name}.cc "// Compiled for its precompiled headers.\n")
   add_library(${name} OBJECT ${CMAKE_BINARY_DIR}/${name}.cc)
   target_link_libraries(${name} PRIVATE ${PCH_LIBS})
-  target_compile_options(${name} PRIVATE ${PCH_OPTIONS})
   target_precompile_headers(${name} PRIVATE ${PCH_HEADERS})
 endfunction()
 function(teeio_precompiled target name)
@@ -76,8 +89,10 @@ endfunction()
 teeio_precompile(teeio_pch LIBS teeio_flags fmt::fmt Threads::Threads HEADERS ${teeio_std_headers})
 if(TEEIO_TESTS)
   teeio_precompile(teeio_test_pch LIBS teeio_flags fmt::fmt Threads::Threads GTest::gtest GTest::gmock
-                   HEADERS ${teeio_std_headers} <gtest/gtest.h> <gmock/gmock.h>
-                   OPTIONS ${teeio_test_options})
+                   HEADERS ${teeio_std_headers} <gtest/gtest.h> <gmock/gmock.h>)
+  if(TEEIO_PCH)
+    teeio_test_code(teeio_test_pch)
+  endif()
 endif()
 
 # teeio_room(host/kvm DEPS host/dmabuf hw LIBS OpenSSL::Crypto ALONE file.cc)
@@ -108,20 +123,24 @@ endfunction()
 # A program of GoogleTest's, twice: each case a test (label `case_`: to pick one, and what the
 # preset `dev` runs), and all of them in one process (label `program`: what the other presets run,
 # in a fraction of the time, as most cases take less than the start of a process).
-#   teeio_cases(TARGET PREFIX NAME [FILTER CASES] [SHARDS N] [LABELS label...] [COST N])
+#   teeio_cases(TARGET PREFIX NAME [FILTER CASES] [WHOLE CASES] [SHARDS N] [LABELS label...] [COST N])
 # NAME is also what the tests of the whole are called; of SHARDS there are NAME:1, NAME:2 ...
+# WHOLE: of those of FILTER the program's, where another test has the rest.
 if(TEEIO_SANITIZE)
   set(teeio_program_seconds 590)
 else()
   set(teeio_program_seconds 110)
 endif()
 function(teeio_cases target)
-  cmake_parse_arguments(CASES "" "PREFIX;NAME;FILTER;SHARDS;COST" "LABELS" ${ARGN})
+  cmake_parse_arguments(CASES "" "PREFIX;NAME;FILTER;WHOLE;SHARDS;COST" "LABELS" ${ARGN})
   set(filter "")
   set(option "")
   if(CASES_FILTER)
     set(filter TEST_FILTER ${CASES_FILTER})
     set(option --gtest_filter=${CASES_FILTER})
+  endif()
+  if(CASES_WHOLE)
+    set(option --gtest_filter=${CASES_WHOLE})
   endif()
   list(JOIN CASES_LABELS _ labels)  # of discovered tests CMake takes no list
   gtest_discover_tests(${target} TEST_PREFIX ${CASES_PREFIX}: TEST_LIST ${CASES_NAME}_cases
@@ -151,7 +170,7 @@ function(teeio_unit_test path)
   endif()
   add_executable(${name}_test ${sources})
   target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_options(${name}_test PRIVATE ${teeio_test_options})
+  teeio_test_code(${name}_test)
   target_link_libraries(${name}_test PRIVATE teeio_${name} ${ARGN} GTest::gtest_main GTest::gmock)
   teeio_precompiled(${name}_test teeio_test_pch)
   teeio_cases(${name}_test PREFIX ${name} NAME ${name})

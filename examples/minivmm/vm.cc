@@ -23,7 +23,8 @@ void Mapping::unmap() {
 
 Vm::Vm(unsigned long type) : kvm_(open_file("/dev/kvm", O_RDWR)) {
   if (CALL(kvm_, KVM_GET_API_VERSION, 0UL) != KVM_API_VERSION) fail("KVM API version", ENOTSUP);
-  vm_ = Fd(CALL(kvm_, KVM_CREATE_VM, type));
+  vm_ = Fd(ioctl_again(kvm_, KVM_CREATE_VM, type));
+  if (!vm_) fail(errno == EINVAL ? "KVM_CREATE_VM (is --arch this host's?)" : "KVM_CREATE_VM");
 }
 
 void Vm::tdx(const Fd& fd, std::uint32_t id, std::uint32_t flags, std::uint64_t data,

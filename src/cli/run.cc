@@ -34,9 +34,10 @@ rules::Census census_of(machine::Machine& machine) {
 
 std::expected<rules::Suppressions, std::string> load_suppressions(
     const std::vector<std::string>& paths) {
+  constexpr std::size_t kMost = std::size_t{1} << 20U;
   rules::Suppressions suppressions;
   for (const std::string& path : paths) {
-    const auto text = read_file(path);
+    const auto text = read_file(path, kMost);
     if (!text) return std::unexpected(text.error());
     TEEIO_TRY(suppressions.add(*text, path));
   }

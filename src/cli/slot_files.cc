@@ -15,9 +15,10 @@ namespace {
 
 std::expected<crypto::Identity, std::string> load_identity(const std::string& chain_file,
                                                            const std::string& key_file) {
-  const auto chain = read_file(chain_file);
+  constexpr std::size_t kMost = std::size_t{1} << 20U;
+  const auto chain = read_file(chain_file, kMost);
   if (!chain) return std::unexpected(chain.error());
-  const auto key = read_file(key_file);
+  const auto key = read_file(key_file, kMost);
   if (!key) return std::unexpected(key.error());
   auto identity = crypto::identity_from_pem(*chain, *key);
   if (!identity)

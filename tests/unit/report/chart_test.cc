@@ -20,7 +20,7 @@ TEST(Chart, IsDrawnAsByHand) {
   run.bind();
   run.map_pages(3);
   run.refused_reset();
-  EXPECT_EQ(chart(run), R"(
+  EXPECT_EQ("\n" + chart(run), R"(
       Guest  Guest TSM  VMM  VFIO  IOMMUFD  host TSM  KVM  firmware  device
    1.   |        |       |--->|       |        |       |      |        |     VFIO_DEVICE_TSM_BIND 0000:01:00.1
    2.   |        |       |    |------>|        |       |      |        |      iommufd_device_tsm_bind 0000:01:00.1
@@ -33,7 +33,7 @@ TEST(Chart, IsDrawnAsByHand) {
    8.   |        |       |    |       |        |       |      *        |       MMIO mapped 0000:01:00.1 VM 1 ×3 (8–12)
   13.   |        |       |---x|       |        |       |      |        |     VFIO_DEVICE_RESET 0000:01:00.1 = EBUSY: the
         |        |       |    |       |        |       |      |        |     device is bound to a VM: unbind it first
-)" + 1);
+)");
 }
 
 TEST(Chart, FitsItsWidth) {

@@ -117,7 +117,7 @@ TEST_F(Request, OnceTheStreamIsBlockedAWedgedInterfaceMayGo) {
 
 TEST_F(Request, AWedgedRequestOfTheGuestStopsTheVmmToo) {
   ASSERT_OK(ask(DevifRequest::kState));
-  relay = [this](ByteView object) { return Bytes(object.begin(), object.end()); };
+  relay = [](ByteView object) { return Bytes(object.begin(), object.end()); };
   EXPECT_CODE(relay_guest(), Code::kTdispInvalidMessage);
   EXPECT_CODE(tdisp(DevifRequest::kStop), Code::kTdispOutReq);
 }
