@@ -1,5 +1,7 @@
 #include "explore/scenario/victims.h"
 
+#include <functional>
+
 #include "base/check.h"
 #include "explore/scenario/guest.h"
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <functional>
-
 #include "explore/scenario/stage.h"
 #include "firmware/sev/tio_operands.h"
 #include "host/kvm/rmm/realm_vm.h"
