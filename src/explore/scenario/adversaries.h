@@ -34,8 +34,13 @@ class Refusals final : public object::TraceSink {
 class KeepingHost final : public tsm::Meddler {
  public:
   KeepingHost() { tsm::set_meddler(this); }
-  /// From here on the firmware gets the last answer again.
+  /// From here on the firmware gets the last answer again, or `answer`.
   void replay() { replays_ = true; }
+  void replay(Bytes answer) {
+    last_ = std::move(answer);
+    replays_ = true;
+  }
+  [[nodiscard]] const Bytes& last() const { return last_; }  ///< answer
   Result<Bytes> exchange(ByteView object, const Carry& carry) override;
   /// Precondition: something was carried since it was made.
   Result<Bytes> carry(ByteView object) { return carry_(object); }
@@ -82,6 +87,14 @@ std::string replay_report(Stage& stage, Refusals& refusals);
 std::string lock_again(Stage& stage, Refusals& refusals);
 std::string foreign_tdi(Stage& stage, Refusals& refusals);
 std::string destroy_early(Stage& stage, Refusals& refusals);
+// early_ends.cc, old_messages.cc
+std::string bind_elsewhere(Stage& stage, Refusals& refusals);
+std::string drop_tdi(Stage& stage, Refusals& refusals);
+std::string delete_stream(Stage& stage, Refusals& refusals);
+std::string destroy_running(Stage& stage, Refusals& refusals);
+std::string free_key(Stage& stage, Refusals& refusals);
+std::string replay_older(Stage& stage, Refusals& refusals);
+std::string bind_again(Stage& stage, Refusals& refusals);
 }  // namespace tdx_attack
 namespace cca_attack {
 std::string swap_ram(Stage& stage, Refusals& refusals);
@@ -95,10 +108,20 @@ std::string replay_report(Stage& stage, Refusals& refusals);
 std::string lock_again(Stage& stage, Refusals& refusals);
 std::string foreign_tdi(Stage& stage, Refusals& refusals);
 std::string destroy_early(Stage& stage, Refusals& refusals);
+// early_ends.cc, old_messages.cc
+std::string bind_elsewhere(Stage& stage, Refusals& refusals);
+std::string drop_tdi(Stage& stage, Refusals& refusals);
+std::string delete_stream(Stage& stage, Refusals& refusals);
+std::string destroy_running(Stage& stage, Refusals& refusals);
+std::string free_key(Stage& stage, Refusals& refusals);
+std::string replay_older(Stage& stage, Refusals& refusals);
+std::string bind_again(Stage& stage, Refusals& refusals);
 }  // namespace cca_attack
 namespace sev_attack {
 /// A VMM whose guest's device runs, and has raised the fence of its guest (ASID).
 Vmm& behind_fence(Stage& stage);
+/// The first page of the guest's MMIO, which it validates. Precondition: it is mapped.
+Hpa validated_mmio(Vmm& vmm);
 std::string swap_ram(Stage& stage, Refusals& refusals);
 std::string give_ram_twice(Stage& stage, Refusals& refusals);
 std::string replace_ram(Stage& stage, Refusals& refusals);
@@ -111,6 +134,16 @@ std::string lock_again(Stage& stage, Refusals& refusals);
 std::string foreign_tdi(Stage& stage, Refusals& refusals);
 std::string destroy_early(Stage& stage, Refusals& refusals);
 std::string raise_fence(Stage& stage, Refusals& refusals);
+// early_ends.cc, old_messages.cc
+std::string bind_elsewhere(Stage& stage, Refusals& refusals);
+std::string drop_tdi(Stage& stage, Refusals& refusals);
+std::string delete_stream(Stage& stage, Refusals& refusals);
+std::string destroy_running(Stage& stage, Refusals& refusals);
+std::string free_key(Stage& stage, Refusals& refusals);
+std::string bind_again(Stage& stage, Refusals& refusals);
+std::string clear_fence(Stage& stage, Refusals& refusals);
+std::string skip_message(Stage& stage, Refusals& refusals);
+std::string replay_message_of_before(Stage& stage, Refusals& refusals);
 }  // namespace sev_attack
 
 }  // namespace teeio::explore

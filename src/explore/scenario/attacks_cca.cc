@@ -2,25 +2,14 @@
 
 #include "explore/scenario/adversaries.h"
 #include "explore/scenario/guest.h"
-#include "host/kvm/rmm/realm_vm.h"
+#include "explore/scenario/victims.h"
 
 // Attacks on a realm and its device.
 
 namespace teeio::explore::cca_attack {
 namespace {
 
-constexpr Bdf kPfOfCard{0, 1, 0, 0};
 constexpr std::uint32_t kArch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
-
-kvm::RealmVm& realm_of(Vmm& vmm) {
-  const auto realm = realm_vm(vmm);
-  must(realm ? Result<void>() : std::unexpected(realm.error()));
-  return **realm;
-}
-
-Hpa vdev_of(kvm::RealmVm& realm, Bdf function) {
-  return realm.host().vdev_named(function.rid(), realm.firmware_handle()).value_or(Hpa{0});
-}
 
 /// What the host has mapped at kMmioGpa.
 Hpa page_at(kvm::RealmVm& realm) {
@@ -163,7 +152,6 @@ std::string replace_mmio(Stage& stage, Refusals& refusals) {
 std::string map_foreign_mmio(Stage& stage, Refusals& refusals) {
   const Hpa page = page_at(realm_of(stage.with_mmio(kVf0)));
   kvm::RealmVm& other = realm_of(stage.with_mmio(kVf1));
-  constexpr Bdf kSecondVf{0, 1, 0, 2};
   constexpr Gpa kGpa = kMmioGpa + kPageSize;
   stage.play();
   refusals.start(stage.machine().trace());
@@ -216,7 +204,6 @@ std::string foreign_tdi(Stage& stage, Refusals& refusals) {
   Vmm& other = stage.locked(kVf1);
   kvm::RealmVm& realm = realm_of(vmm);
   rmm::Rmm& rmm = realm.host().rmm();
-  constexpr Bdf kFirstVf{0, 1, 0, 1}, kSecondVf{0, 1, 0, 2};
   stage.play();
   (void)rmm.rsi_vdev_get_info(realm.rec(), kFirstVf.rid(), 0);
   refusals.start(stage.machine().trace());

@@ -2,9 +2,9 @@
 #include "explore/scenario/adversaries.h"
 #include "explore/scenario/guest.h"
 #include "explore/scenario/opponents.h"
+#include "explore/scenario/victims.h"
 #include "firmware/sev/guest_message.h"
 #include "firmware/sev/launch.h"
-#include "host/kvm/sev/sev_vm.h"
 #include "host/vfio/device.h"
 
 // Attacks on an SNP guest and its device.
@@ -12,14 +12,7 @@
 namespace teeio::explore::sev_attack {
 namespace {
 
-constexpr Bdf kPfOfCard{0, 1, 0, 0};
 constexpr std::uint32_t kArch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_SEV;
-
-kvm::SevVm& guest_of(Vmm& vmm) {
-  const auto guest = sev_vm(vmm);
-  must(guest ? Result<void>() : std::unexpected(guest.error()));
-  return **guest;
-}
 
 constexpr std::string_view kValidatedPage = "MMIO_VALIDATE: 0";
 
@@ -54,7 +47,7 @@ struct Validated {
 Validated validated(Vmm& vmm) {
   must(validate(vmm, 0) == kValidatedPage ? Result<void>()
                                           : fail(Errno::kIo, "the page is not validated"));
-  kvm::SevVm& guest = guest_of(vmm);
+  kvm::SevVm& guest = snp_guest_of(vmm);
   const auto there = guest.lookup_private(kMmioGpa);
   must(there ? Result<void>() : fail(Errno::kIo, "the guest's MMIO is not mapped"));
   sev::Rmp& rmp = guest.psp().rmp();
@@ -68,7 +61,7 @@ struct GuestRam {
   Hpa pages[2];
 };
 GuestRam validated_ram(Vmm& vmm) {
-  kvm::SevVm& guest = guest_of(vmm);
+  kvm::SevVm& guest = snp_guest_of(vmm);
   sev::Rmp& rmp = guest.psp().rmp();
   give_ram(vmm);
   GuestRam memory{.guest = guest, .rmp = rmp, .pages = {}};
@@ -91,6 +84,8 @@ std::string met_by_access(const GuestRam& memory, Hpa page, std::string_view how
 }
 
 }  // namespace
+
+Hpa validated_mmio(Vmm& vmm) { return validated(vmm).page; }
 
 /// The nested table is the host's own: it has the second page at the first one's address.
 std::string swap_ram(Stage& stage, Refusals&) {
@@ -141,7 +136,7 @@ std::string swap_mmio(Stage& stage, Refusals&) {
 std::string put_ram_for_mmio(Stage& stage, Refusals&) {
   Vmm& vmm = stage.with_mmio();
   const auto [rmp, page, entry] = validated(vmm);
-  hw::PhysicalMemory& memory = guest_of(vmm).psp().memory();
+  hw::PhysicalMemory& memory = snp_guest_of(vmm).psp().memory();
   const auto ram = memory.alloc_page();
   must(ram ? Result<void>() : std::unexpected(ram.error()));
   stage.play();
@@ -167,7 +162,7 @@ std::string replace_mmio(Stage& stage, Refusals&) {
 /// it validated again.
 std::string map_foreign_mmio(Stage& stage, Refusals&) {
   const auto [rmp, page, entry] = validated(stage.with_mmio(kVf0));
-  const sev::Asid other = guest_of(stage.with_mmio(kVf1)).asid();
+  const sev::Asid other = snp_guest_of(stage.with_mmio(kVf1)).asid();
   constexpr Gpa kGpa = kMmioGpa + kPageSize;
   stage.play();
   (void)rmp.update(page, {.assigned = true, .asid = other, .gpa = kGpa});
@@ -220,7 +215,7 @@ std::string foreign_tdi(Stage& stage, Refusals& refusals) {
 
 std::string destroy_early(Stage& stage, Refusals& refusals) {
   Vmm& vmm = stage.locked();
-  kvm::SevVm& guest = guest_of(vmm);
+  kvm::SevVm& guest = snp_guest_of(vmm);
   kvm::PspHost& psp = guest.psp();
   stage.play();
   refusals.start(stage.machine().trace());
@@ -249,7 +244,7 @@ RunningTdi running_tdi(Stage& stage) {
   must(stage.make_runnable(vmm));
   must(start_sev(vmm, kPfOfCard));
   const auto resources = stage.root().cat(std::string(kCard) + "/resource");
-  kvm::SevVm& guest = guest_of(vmm);
+  kvm::SevVm& guest = snp_guest_of(vmm);
   return {.vmm = vmm,
           .memory = guest.psp().memory(),
           .registers = Hpa{resources ? std::stoull(*resources, nullptr, 16) : 0},

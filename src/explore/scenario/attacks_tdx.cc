@@ -1,21 +1,13 @@
 #include "explore/scenario/adversaries.h"
 #include "explore/scenario/guest.h"
+#include "explore/scenario/victims.h"
 #include "firmware/tdx/sept.h"
 #include "firmware/tdx/state.h"
-#include "host/kvm/tdx/tdx_vm.h"
 
 // Attacks on a TD and its device.
 
 namespace teeio::explore::tdx_attack {
 namespace {
-
-constexpr Bdf kPfOfCard{0, 1, 0, 0};
-
-kvm::TdxVm& td_of(Vmm& vmm) {
-  const auto td = tdx_vm(vmm);
-  must(td ? Result<void>() : std::unexpected(td.error()));
-  return **td;
-}
 
 /// The TD's two pages of memory, accepted.
 kvm::TdxVm& td_with_ram(Stage& stage, std::string_view device = kPf) {
@@ -200,7 +192,6 @@ std::string foreign_tdi(Stage& stage, Refusals& refusals) {
   (void)stage.bound(kVf0);
   Vmm& other = stage.locked(kVf1);
   must(stage.make_runnable(other));
-  constexpr Bdf kFirstVf{0, 1, 0, 1};
   stage.play();
   refusals.start(stage.machine().trace());
   (void)attest_tdx(other, kFirstVf);

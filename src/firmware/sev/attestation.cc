@@ -45,6 +45,12 @@ crypto::LeafExtras vcek_extensions(const TcbVersion& tcb, const Chip::Id& chip) 
                          {amd + "4", Bytes(chip.begin(), chip.end())}}};
 }
 
+/// Of a request's payload: whole blocks of AES.
+bool is_sound_length(std::size_t bytes) {
+  constexpr std::size_t kBlock = 16;
+  return bytes != 0 && bytes % kBlock == 0;
+}
+
 crypto::PkiSpec vcek_spec() { return {.name = "SEV-VCEK"}; }
 
 }  // namespace
@@ -74,36 +80,39 @@ crypto::CertificateChain Attestation::endorsement() {
   return platform_.between_commands([this] { return vcek().chain; });
 }
 
-/// A message that is the guest's has its number used up, whatever comes of it.
+/// A message has its number used up once it is answered.
 Status Attestation::guest_request(Call& call) {
   Reader in = call.body();
   const Hpa gctx{in.le<std::uint64_t>()};
   const Hpa request_page{in.le<std::uint64_t>()};
   const Hpa response_page{in.le<std::uint64_t>()};
+  if (!is_page_aligned(raw(gctx))) return call.refuse("reserved");
   if (!platform_.snp()) return call.refuse("snp");
   GuestContext* const guest = platform_.guest(gctx);
   if (guest == nullptr) return call.refuse("guest");
-  if (guest->state == GuestContext::State::kInit) return call.refuse("launched");
-  const auto page = platform_.read_page(request_page, kPageSize);
-  if (!page) return call.refuse("request_page");
   if (!is_page_aligned(raw(response_page)) || !platform_.rmp().covers(response_page) ||
       platform_.rmp().state(response_page) != PageState::kFirmware ||
       platform_.memory().is_mmio(response_page))
     return call.refuse("response_page");
-  if (platform_.rmp().entry(response_page).size != RmpSize::k4K) return call.refuse("size");
+  if (platform_.rmp().entry(response_page).size != RmpSize::k4K ||
+      platform_.rmp().entry(request_page).size != RmpSize::k4K)
+    return call.refuse("size");
+  if (guest->state != GuestContext::State::kRunning) return call.refuse("running");
+  const auto page = platform_.read_page(request_page, kPageSize);
+  if (!page) return call.refuse("request_page");
   const auto sealed = SealedMessage::decode(*page);
-  if (!sealed) return call.refuse("header");
+  if (!sealed || !is_sound_length(sealed->message.payload.size())) return call.refuse("header");
   std::uint64_t& used = guest->sequence.at(sealed->message.key);
-  if (used > std::numeric_limits<std::uint64_t>::max() - 2) return call.refuse("overflow");
-  if (sealed->message.sequence != used + 1) return call.refuse("sequence");
   const auto& message_key = guest->message_keys.at(sealed->message.key);
   const auto message = sealed->open(message_key);
   if (!message) return call.refuse("authentic");
-  used = message->sequence;
+  if (used > std::numeric_limits<std::uint64_t>::max() - 2) return call.refuse("overflow");
+  if (message->sequence != used + 1) return call.refuse("sequence");
   if (message->type != kReportRequest || message->version != 1 ||
       message->payload.size() != kReportRequestSize)
     return call.refuse("message");
-  const GuestMessage answer{.sequence = ++used,
+  used += 2;
+  const GuestMessage answer{.sequence = used,
                             .type = kReportResponse,
                             .key = message->key,
                             .payload = report_answer(*guest, *message)};
@@ -142,9 +151,10 @@ Bytes Attestation::report_answer(const GuestContext& guest, const GuestMessage& 
     const std::uint32_t code = std::to_underlying(status);
     return Writer().le(code).zeros(kReportResponseHead - sizeof(code)).take();
   };
-  if (!zero || report.vmpl >= GuestContext::kMessageKeys || report.vmpl < request.key)
-    return refused(Status::kInvalidParam);
+  if (!zero) return refused(Status::kInvalidParam);
   if (key_select > kKeyVcek || guest.vcek_disabled) return refused(Status::kInvalidKey);
+  if (report.vmpl >= GuestContext::kMessageKeys || report.vmpl < request.key)
+    return refused(Status::kInvalidParam);
   const Bytes bytes = report.encode();
   Bytes signature(AttestationReport::kSize - AttestationReport::kSigned);
   if (!report.mask_chip_key) {

@@ -19,7 +19,8 @@ Launch::Launch(Platform& platform, IoGuard& guard) : platform_(platform), guard_
   add(row::kSnpLaunchFinish, &Launch::launch_finish);
 }
 
-std::expected<GuestContext*, Status> Launch::context(Call& call, Hpa gctx) {
+std::expected<GuestContext*, Status> Launch::context(Call& call, Hpa gctx, bool reserved) {
+  if (reserved || !is_page_aligned(raw(gctx))) return std::unexpected(call.refuse("reserved"));
   if (!platform_.snp()) return std::unexpected(call.refuse("snp"));
   GuestContext* guest = platform_.guest(gctx);
   if (guest == nullptr) return std::unexpected(call.refuse("guest"));
@@ -28,11 +29,12 @@ std::expected<GuestContext*, Status> Launch::context(Call& call, Hpa gctx) {
 
 Status Launch::gctx_create(Call& call) {
   const Hpa page{call.body().le<std::uint64_t>()};
+  if (!is_page_aligned(raw(page))) return call.refuse("reserved");
   if (!platform_.snp()) return call.refuse("snp");
-  if (!is_page_aligned(raw(page)) || !platform_.rmp().covers(page)) return call.refuse("address");
-  if (platform_.rmp().state(page) != PageState::kFirmware || platform_.memory().is_mmio(page))
-    return call.refuse("page");
+  if (!platform_.rmp().covers(page)) return call.refuse("address");
+  if (platform_.rmp().state(page) != PageState::kFirmware) return call.refuse("page");
   if (platform_.rmp().entry(page).size != RmpSize::k4K) return call.refuse("size");
+  if (platform_.memory().is_mmio(page)) return call.refuse("mmio");
   platform_.make_guest(page);
   return Status::kSuccess;
 }
@@ -42,19 +44,21 @@ Status Launch::launch_start(Call& call) {
   Reader in = call.body();
   const Hpa gctx{in.le<std::uint64_t>()};
   const auto policy = in.le<std::uint64_t>();
-  in.skip(sizeof(std::uint64_t));  // the migration agent's context
+  const auto agent = in.le<std::uint64_t>();  // the migration agent's context
   const auto flags = in.le<std::uint32_t>();
-  const auto found = context(call, gctx);
+  in.skip(sizeof(std::uint32_t));  // the guest's TSC frequency
+  const ByteView workarounds = in.take(sizeof(GuestContext::workarounds));
+  const auto found = context(call, gctx, (flags & ~kKnown) != 0 || !is_page_aligned(agent));
   if (!found) return found.error();
   GuestContext& guest = **found;
   if (guest.state != GuestContext::State::kInit) return call.refuse("state");
-  if ((flags & ~kKnown) != 0) return call.refuse("reserved");
   if (flags != 0 || (policy & kPolicyMigrationAgent) != 0) return call.refuse("agent");
   if ((policy & kPolicyMustBeOne) == 0) return call.refuse("policy_one");
   if ((policy & kPolicyAbi) > kAbiVersion) return call.refuse("policy_abi");
   if ((policy & ~kPolicyBase) != 0) return call.refuse("policy_feature");
   guest.policy = policy;
   guest.digest = {};
+  std::ranges::copy(workarounds, guest.workarounds.begin());
   guest.launch_tcb = Chip::kCurrent.encode();
   crypto::fill_random(guest.report_id);
   for (auto& key : guest.message_keys) crypto::fill_random(key);
@@ -67,51 +71,57 @@ Status Launch::activate(Call& call) {
   Reader in = call.body();
   const Hpa gctx{in.le<std::uint64_t>()};
   const Asid asid = in.le<std::uint32_t>();
-  const auto found = context(call, gctx);
+  const auto found = context(call, gctx, false);
   if (!found) return found.error();
   GuestContext& guest = **found;
   if (guest.state == GuestContext::State::kInit) return call.refuse("launched");
-  if (guest.asid != 0) return call.refuse("active");
+  if (asid != 0 && platform_.rmp().has_pages(asid)) return call.refuse("pages");
   if (asid == 0 || asid > Rmp::kMaxAsid) return call.refuse("asid");
   if (platform_.guest_of(asid) != nullptr) return call.refuse("owned");
+  if (guest.asid != 0) return call.refuse("active");
   if (platform_.dirty_asids().contains(asid)) return call.refuse("flush");
   guest.asid = asid;
   return Status::kSuccess;
 }
 
 Status Launch::launch_finish(Call& call) {
-  constexpr std::uint64_t kIdBlockEnable = 1U << 0U;
+  constexpr std::uint64_t kIdBlock = 3U;  // the block's and the author's key's bits
   constexpr std::uint64_t kVcekDisabled = 1U << 2U;
   Reader in = call.body();
   const Hpa gctx{in.le<std::uint64_t>()};
   in.skip(2 * sizeof(std::uint64_t));  // ID block and its authentication
   const auto flags = in.le<std::uint64_t>();
   const ByteView host_data = in.take(sizeof(GuestContext::host_data));
-  const auto found = context(call, gctx);
+  const auto found = context(call, gctx, (flags & ~(kIdBlock | kVcekDisabled)) != 0);
   if (!found) return found.error();
   GuestContext& guest = **found;
   if (guest.state != GuestContext::State::kLaunch) return call.refuse("launch");
-  if ((flags & kIdBlockEnable) != 0) return call.refuse("id_block");
-  if ((flags & ~kVcekDisabled) != 0) return call.refuse("reserved");
+  if (guest.asid == 0) return call.refuse("inactive");
+  if ((flags & kIdBlock) != 0) return call.refuse("id_block");
   std::ranges::copy(host_data, guest.host_data.begin());
   guest.vcek_disabled = (flags & kVcekDisabled) != 0;
   guest.state = GuestContext::State::kRunning;
   return Status::kSuccess;
 }
 
-/// Source: struct sev_data_snp_guest_status: POLICY, ASID, STATE.
+/// Source: struct sev_data_snp_guest_status: POLICY, ASID, STATE; bit 96 + 32: VCEK_DIS.
 Status Launch::guest_status(Call& call) {
   Reader in = call.body();
   const Hpa gctx{in.le<std::uint64_t>()};
   const Hpa out{in.le<std::uint64_t>()};
-  const auto found = context(call, gctx);
+  constexpr std::size_t kAnswer = 32;
+  if (!is_page_aligned(raw(gctx))) return call.refuse("reserved");
+  if (Platform::crosses(out, kAnswer)) return call.refuse("crosses");
+  const auto found = context(call, gctx, false);
   if (!found) return found.error();
   const GuestContext& guest = **found;
   const Bytes answer = Writer()
                            .le(guest.policy)
                            .le(guest.asid)
                            .le(static_cast<std::uint8_t>(guest.state))
-                           .zeros(19)
+                           .zeros(3)
+                           .le(std::uint32_t{guest.vcek_disabled})
+                           .zeros(12)
                            .take();
   if (const auto refused = platform_.refuse_answer_page(call, out, answer.size())) return *refused;
   (void)platform_.write_page(out, answer);
@@ -121,12 +131,13 @@ Status Launch::guest_status(Call& call) {
 /// A guest that has TDIs bound keeps its context (model's choice: no source says).
 Status Launch::decommission(Call& call) {
   const Hpa gctx{call.body().le<std::uint64_t>()};
-  const auto found = context(call, gctx);
+  const auto found = context(call, gctx, false);
   if (!found) return found.error();
   const GuestContext& guest = **found;
   if (guest.bound_tdis != 0) return call.refuse("bound");
   if (guest.asid != 0) {
-    platform_.dirty_asids().insert(guest.asid);
+    // The cores use an ASID from the end of the launch.
+    if (guest.state == GuestContext::State::kRunning) platform_.dirty_asids().insert(guest.asid);
     guard_.forget(guest.asid);
     platform_.rmp().lose_key(guest.asid);
   }

@@ -69,7 +69,7 @@ class Launch {
   Status fill(Call& call, const Update& update);
   void measure(const Update& update, ByteView contents);
   /// The guest of the context page in the buffer; else refused by "snp" or "guest".
-  std::expected<GuestContext*, Status> context(Call& call, Hpa gctx);
+  std::expected<GuestContext*, Status> context(Call& call, Hpa gctx, bool reserved);
 
   Platform& platform_;
   IoGuard& guard_;

@@ -20,11 +20,21 @@ bool is_page_type(std::uint8_t type) {
 Bytes secrets(const GuestContext& guest) {
   constexpr std::uint32_t kVersion = 3;
   Writer page;
-  page.le(kVersion).zeros(kSecretsKeys - sizeof(kVersion));
+  constexpr std::size_t kWorkaroundsAt = 0x10;
+  page.le(kVersion).zeros(kWorkaroundsAt - sizeof(kVersion)).bytes(guest.workarounds);
   for (const auto& key : guest.message_keys) page.bytes(key);
   Bytes bytes = page.take();
   bytes.resize(kPageSize);
   return bytes;
+}
+
+/// Source: struct snp_cpuid_table: how many functions, and two reserved fields.
+bool cpuid_head_is_sound(ByteView page) {
+  Reader in(page);
+  const auto count = in.le<std::uint32_t>();
+  const auto reserved = in.le<std::uint32_t>();
+  const auto reserved_too = in.le<std::uint64_t>();
+  return count <= kMaxCpuidFunctions && reserved == 0 && reserved_too == 0;
 }
 
 /// Only these two are measured with their bytes.
@@ -44,23 +54,22 @@ Status Launch::launch_update(Call& call) {
   const auto reserved_too = in.le<std::uint32_t>();
   constexpr std::uint32_t kKnownFlags = 0x1f;  // size 0, type 3:1, incoming image 4
   constexpr std::uint32_t kIncoming = 1U << 4U;
-  const auto found = context(call, gctx);
+  const bool bad = (flags & ~kKnownFlags) != 0 || reserved != 0 || (permissions & 0xffU) != 0 ||
+                   reserved_too != 0 || !is_page_aligned(raw(page));
+  const auto found = context(call, gctx, bad);
   if (!found) return found.error();
   GuestContext& guest = **found;
-  if (guest.state != GuestContext::State::kLaunch) return call.refuse("launch");
-  if (guest.asid == 0) return call.refuse("inactive");
-  if ((flags & ~kKnownFlags) != 0 || reserved != 0 || (permissions & 0xffU) != 0 ||
-      reserved_too != 0)
-    return call.refuse("reserved");
-  const auto type = static_cast<std::uint8_t>(flags >> 1U & 7U);
-  if (!is_page_type(type)) return call.refuse("type");
-  if ((flags & kIncoming) != 0) return call.refuse("incoming");
   const auto size = (flags & 1U) != 0 ? RmpSize::k2M : RmpSize::k4K;
-  if (!is_page_aligned(raw(page)) || !platform_.rmp().covers(page)) return call.refuse("address");
   const RmpEntry entry = platform_.rmp().entry(page);
   if (platform_.rmp().state(page) != PageState::kPreGuest) return call.refuse("state");
-  if (entry.asid != guest.asid) return call.refuse("owner");
   if (entry.size != size || size != RmpSize::k4K) return call.refuse("size");
+  const auto type = static_cast<std::uint8_t>(flags >> 1U & 7U);
+  if (!is_page_type(type)) return call.refuse("type");
+  if (guest.state != GuestContext::State::kLaunch) return call.refuse("launch");
+  if (guest.asid == 0) return call.refuse("inactive");
+  if (entry.asid != guest.asid) return call.refuse("owner");
+  if ((flags & kIncoming) != 0) return call.refuse("incoming");
+  if (platform_.memory().is_mmio(page)) return call.refuse("address");
   return fill(call, {.guest = &guest,
                      .page = page,
                      .type = static_cast<LaunchPage>(type),
@@ -86,7 +95,7 @@ Status Launch::fill(Call& call, const Update& update) {
       break;
     case LaunchPage::kCpuid:
       // The values themselves are not judged: the model has no CPUID table to compare with.
-      if (Reader(contents).le<std::uint32_t>() > kMaxCpuidFunctions) return call.refuse("cpuid");
+      if (!cpuid_head_is_sound(contents)) return call.refuse("cpuid");
       break;
   }
   if (!platform_.memory().write(update.page, contents, key)) return call.refuse("address");

@@ -129,8 +129,12 @@ GuestContext* Platform::guest_of(Asid asid) {
   return found == guests_.end() ? nullptr : &found->second;
 }
 
+bool Platform::crosses(Hpa address, std::size_t size_bytes) {
+  return offset_in_page(address) + size_bytes > kPageSize;
+}
+
 Result<Bytes> Platform::read_page(Hpa address, std::size_t size_bytes) {
-  if (offset_in_page(address) + size_bytes > kPageSize)
+  if (crosses(address, size_bytes))
     return fail(Errno::kFault, "a firmware's operand leaves its page");
   Bytes bytes(size_bytes);
   TEEIO_TRY(memory_.read(address, bytes));
@@ -138,7 +142,7 @@ Result<Bytes> Platform::read_page(Hpa address, std::size_t size_bytes) {
 }
 
 Result<void> Platform::write_page(Hpa address, ByteView bytes) {
-  if (offset_in_page(address) + bytes.size() > kPageSize)
+  if (crosses(address, bytes.size()))
     return fail(Errno::kFault, "a firmware's operand leaves its page");
   const PageState state = rmp_.state(page_of(address));
   if (state != PageState::kFirmware && (snp_ || state != PageState::kHypervisor))

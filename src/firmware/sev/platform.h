@@ -31,12 +31,13 @@ struct GuestContext {
   std::uint32_t vm = 0;  ///< its number in traces
   State state = State::kInit;
   std::uint64_t policy = 0;
-  Asid asid = 0;                          ///< 0: not activated
-  std::array<std::byte, 48> digest{};     ///< of the launch
-  std::array<std::byte, 32> host_data{};  ///< of LAUNCH_FINISH
-  std::array<std::byte, 32> report_id{};  ///< in attestation reports
-  bool vcek_disabled = false;             ///< of LAUNCH_FINISH: no report is signed by the VCEK
-  std::uint64_t launch_tcb = 0;           ///< the current TCB version at LAUNCH_START
+  Asid asid = 0;                            ///< 0: not activated
+  std::array<std::byte, 48> digest{};       ///< of the launch
+  std::array<std::byte, 32> host_data{};    ///< of LAUNCH_FINISH
+  std::array<std::byte, 32> report_id{};    ///< in attestation reports
+  bool vcek_disabled = false;               ///< of LAUNCH_FINISH: no report is signed by the VCEK
+  std::uint64_t launch_tcb = 0;             ///< the current TCB version at LAUNCH_START
+  std::array<std::byte, 16> workarounds{};  ///< GOSVW of LAUNCH_START, for the secrets page
   /// Keys of guest messages, one a VMPL, which the guest finds in its secrets page.
   std::array<std::array<std::byte, 32>, kMessageKeys> message_keys{};
   /// The last sequence number that was used with each of them.
@@ -132,6 +133,8 @@ class Platform {
   /// (state Firmware). Errors: EFAULT.
   Result<Bytes> read_page(Hpa address, std::size_t size_bytes);
   Result<void> write_page(Hpa address, ByteView bytes);
+  /// Whether that many bytes do not end in their page.
+  [[nodiscard]] static bool crosses(Hpa address, std::size_t size_bytes);
   /// A page that takes a command's answer: there, and the firmware's or, before SNP, the
   /// host's. Refused with the rows' "address", "page" and "size"; nullopt: it is good.
   std::optional<Status> refuse_answer_page(Call& call, Hpa page, std::size_t size_bytes);

@@ -30,16 +30,14 @@ void Platform::add_commands() {
   add_row(row::kSnpConfig, &Platform::config);
   add_row(row::kSnpVlekLoad, &Platform::vlek_load);
   add_row(row::kSnpFeatureInfo, &Platform::feature_info);
-  add(row::kSnpCommit, [this](Call& call) {
-    if (!snp_) return call.refuse("snp");
+  add(row::kSnpCommit, [this](Call&) {
     chip_.committed = Chip::kCurrent;
     return Status::kSuccess;
   });
 }
 
 std::optional<Status> Platform::refuse_answer_page(Call& call, Hpa page, std::size_t size_bytes) {
-  if (offset_in_page(page) + size_bytes > kPageSize || !rmp_.covers(page_of(page)))
-    return call.refuse("address");
+  if (crosses(page, size_bytes) || !rmp_.covers(page_of(page))) return call.refuse("address");
   const PageState state = rmp_.state(page_of(page));
   const bool early = !snp_ && state == PageState::kHypervisor;
   if (state != PageState::kFirmware && !early) return call.refuse("page");
@@ -94,14 +92,15 @@ Status Platform::snp_platform_status(Call& call) {
   status.le(static_cast<std::uint32_t>(guests_.size()));
   status.le(Chip::kCurrent.encode()).le(chip_.reported.encode());
   const Bytes answer = status.take();
+  if (crosses(out, answer.size())) return call.refuse("crosses");
   if (const auto refused = refuse_answer_page(call, out, answer.size())) return *refused;
   (void)write_page(out, answer);
   if (rmp_.state(page_of(out)) == PageState::kFirmware) rmp_.let_go(page_of(out));
   return Status::kSuccess;
 }
 
-Status Platform::df_flush(Call& call) {
-  if (!snp_) return call.refuse("snp");
+/// Whether SNP is initialised or not.
+Status Platform::df_flush(Call&) {
   dirty_.clear();
   return Status::kSuccess;
 }
@@ -113,8 +112,8 @@ Status Platform::snp_init(Call& call) {
   const auto flags = in.le<std::uint32_t>();
   const bool reserved = !all_zero(in.take(kReservedWord));
   in.skip(kListAddress);
-  if (snp_) return call.refuse("again");
   if ((flags & ~kKnown) != 0 || reserved || !all_zero(in.rest())) return call.refuse("reserved");
+  if (snp_) return call.refuse("again");
   if ((flags & kInitRmp) == 0 && rmp_.assigned() == 0) return call.refuse("rmp");
   if ((flags & kInitTioEnable) != 0 && !options_.tio) return call.refuse("tio");
   snp_ = true;
@@ -122,13 +121,18 @@ Status Platform::snp_init(Call& call) {
   return Status::kSuccess;
 }
 
-/// Context pages of guests that are still there keep SNP alive.
+/// An ASID that a guest has keeps SNP alive; a guest without one is forgotten.
 Status Platform::snp_shutdown(Call& call) {
-  constexpr std::uint32_t kKnown = 3;  // iommu_snp_shutdown, x86_snp_shutdown
+  constexpr std::uint32_t kIommu = 1U << 0U;  // iommu_snp_shutdown
+  constexpr std::uint32_t kX86 = 1U << 1U;    // x86_snp_shutdown
   if (!snp_) return Status::kSuccess;
-  if ((call.body().le<std::uint32_t>() & ~kKnown) != 0) return call.refuse("reserved");
-  if (!guests_.empty()) return call.refuse("guests");
-  if (!dirty_.empty()) return call.refuse("flush");
+  const bool active =
+      std::ranges::any_of(guests_, [](const auto& at) { return at.second.asid != 0; });
+  if (active || !dirty_.empty()) return call.refuse("flush");
+  const auto flags = call.body().le<std::uint32_t>();
+  if ((flags & ~(kIommu | kX86)) != 0) return call.refuse("reserved");
+  if ((flags & kX86) != 0 && (flags & kIommu) == 0) return call.refuse("x86");
+  while (!guests_.empty()) remove_guest(guests_.begin()->second.page);
   snp_ = tio_ = false;
   if (shutdown_) shutdown_();
   return Status::kSuccess;
@@ -138,15 +142,15 @@ Status Platform::page_reclaim(Call& call) {
   const auto operand = call.body().le<std::uint64_t>();
   const auto size = (operand & 1U) != 0 ? RmpSize::k2M : RmpSize::k4K;
   const Hpa page{operand & ~std::uint64_t{1}};
+  if (!is_page_aligned(raw(page))) return call.refuse("reserved");
   if (!snp_) return call.refuse("snp");
-  if (!is_page_aligned(raw(page)) || !rmp_.covers(page)) return call.refuse("address");
-  const PageState state = rmp_.state(page);
-  if (state != PageState::kFirmware && state != PageState::kPreGuest &&
-      state != PageState::kReclaim)
-    return call.refuse("state");
-  if (rmp_.entry(page).size != size || raw(page) % bytes_of_size(size) != 0)
-    return call.refuse("size");
-  if (state != PageState::kReclaim) rmp_.reclaim(page);
+  if (!rmp_.covers(page)) return call.refuse("address");
+  const RmpEntry entry = rmp_.entry(page);
+  if (entry.size != size) return call.refuse("size");
+  if (raw(page) % bytes_of_size(size) != 0) return call.refuse("aligned");
+  if (!entry.immutable) return Status::kSuccess;
+  if (rmp_.state(page) == PageState::kContext) return call.refuse("state");
+  rmp_.reclaim(page);
   return Status::kSuccess;
 }
 
@@ -155,7 +159,6 @@ Status Platform::config(Call& call) {
   Reader in = call.body();
   const auto word = in.le<std::uint64_t>();
   const auto mask = in.le<std::uint32_t>();
-  if (!snp_) return call.refuse("snp");
   if ((word & kTcbReserved) != 0 || (mask & ~3U) != 0 || !all_zero(in.rest()))
     return call.refuse("reserved");
   const TcbVersion wanted = word == 0 ? chip_.committed : TcbVersion::decode(word);
@@ -166,17 +169,20 @@ Status Platform::config(Call& call) {
   return Status::kSuccess;
 }
 
+/// Nobody but AMD wraps hashsticks: none is ever authentic.
 Status Platform::vlek_load(Call& call) {
   constexpr std::size_t kHashstick = 432;  // struct sev_user_data_snp_wrapped_vlek_hashstick
+  constexpr std::size_t kTcbAt = 0x190;
   Reader in = call.body();
   const auto version = in.le<std::uint8_t>();
   const bool reserved = !all_zero(in.take(3));
   const Hpa stick{in.le<std::uint64_t>()};
-  if (!snp_) return call.refuse("snp");
   if (version != 0) return call.refuse("version");
   if (reserved) return call.refuse("reserved");
-  if (!read_page(stick, kHashstick)) return call.refuse("address");
-  return call.refuse("authentic");
+  const auto wrapped = read_page(stick, kHashstick);
+  if (!wrapped) return call.refuse("address");
+  const auto tcb = Reader(ByteView(*wrapped).subspan(kTcbAt)).le<std::uint64_t>();
+  return call.refuse(tcb == chip_.reported.encode() ? "authentic" : "tcb");
 }
 
 Status Platform::feature_info(Call& call) {
@@ -184,8 +190,9 @@ Status Platform::feature_info(Call& call) {
   const auto function = in.le<std::uint32_t>();
   const Hpa out{in.le<std::uint64_t>()};
   const Bytes info = Writer().le(0U).le(feature_ebx()).le(0U).le(0U).take();
-  if (function != 0) return call.refuse("function");
+  if (raw(out) % sizeof(std::uint32_t) != 0) return call.refuse("address");
   if (const auto refused = refuse_answer_page(call, out, info.size())) return *refused;
+  if (function != 0) return call.refuse("function");
   (void)write_page(out, info);
   return Status::kSuccess;
 }

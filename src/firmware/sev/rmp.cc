@@ -1,5 +1,7 @@
 #include "firmware/sev/rmp.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "firmware/sev/platform.h"
 
@@ -266,6 +268,10 @@ void Rmp::reclaim(Hpa page) {
   TEEIO_CHECK(before == PageState::kFirmware || before == PageState::kPreGuest,
               "a page is reclaimed that the firmware has not");
   RmpEntry& entry = assigned_slot(page).entry;
+  if (before == PageState::kPreGuest) {
+    entry.immutable = false;
+    return;
+  }
   const RmpSize size = entry.size;
   entry = {.assigned = true, .size = size};
   for (std::uint64_t at = 0; at < bytes_of_size(size); at += kPageSize)
@@ -315,6 +321,13 @@ PageState Rmp::state(Hpa page) const {
   if (entry.asid == 0) return entry.immutable ? PageState::kFirmware : PageState::kReclaim;
   if (entry.immutable) return PageState::kPreGuest;
   return entry.validated ? PageState::kGuestValid : PageState::kGuestInvalid;
+}
+
+bool Rmp::has_pages(Asid asid) const {
+  const schedule::Instant instant(monitor_);
+  touch_keys(schedule::Touch::How::kRead);
+  const schedule::RawLockGuard guard(lock_);
+  return std::ranges::any_of(slots_, [&](const auto& at) { return at.second.entry.asid == asid; });
 }
 
 std::size_t Rmp::assigned() const {

@@ -150,7 +150,8 @@ class Rmp {
   void leave_context(Hpa page);
   /// The end of launch for a page: Pre-Guest → Guest-Valid. Precondition: it is Pre-Guest.
   void hand_to_guest(Hpa page, bool vmsa);
-  /// Firmware or Pre-Guest → Reclaim; what was in it is lost. Precondition: it is one of them.
+  /// Firmware → Reclaim, whose contents are lost; Pre-Guest → Guest-Invalid. Precondition: it is
+  /// one of them.
   void reclaim(Hpa page);
   /// Firmware → Reclaim, with the answer that is in it. Precondition: it is Firmware, in an
   /// entry of 4 KiB.
@@ -162,6 +163,7 @@ class Rmp {
   [[nodiscard]] PageState state(Hpa page) const;
   /// Whether there is an entry for the page at all.
   [[nodiscard]] bool covers(Hpa page) const;
+  [[nodiscard]] bool has_pages(Asid asid) const;  ///< whether an entry names it
   /// Assigned entries: for a machine's census.
   [[nodiscard]] std::size_t assigned() const;
 

@@ -7,71 +7,90 @@
 namespace teeio::sev {
 namespace {
 
-constexpr Check kGuest{"guest", Status::kInvalidGuest, "the page is no guest's context"};
+constexpr Check kGuest{"guest", Status::kInvalidGuest, "the page is no guest's context",
+                       kAspFirmware};
 constexpr Check kFirmwarePage{"page", Status::kInvalidPageState, "the page is not the firmware's",
-                              "sev-dev.c, snp_alloc_firmware_page()"};
-constexpr Check kInLaunch{"launch", Status::kInvalidGuestState, "the guest is not in launch"};
+                              "ASPFW; sev-dev.c, snp_alloc_firmware_page()"};
+constexpr Check kInLaunch{"launch", Status::kInvalidGuestState, "the guest is not in launch",
+                          kAspFirmware};
+constexpr Check kInactive{"inactive", Status::kInactive, "the guest has no ASID", kAspFirmware};
 
 constexpr Check kDecommissionChecks[] = {
-    kSnpCheck, kGuest, {"bound", Status::kInUse, "TDIs are bound to the guest"}};
+    kAddressBitsCheck, kSnpCheck, kGuest, {"bound", Status::kInUse, "TDIs are bound to the guest"}};
 constexpr Check kActivateChecks[] = {
+    kAddressBitsCheck,
     kSnpCheck,
     kGuest,
-    {"launched", Status::kInvalidGuestState, "the guest's launch has not begun"},
-    {"active", Status::kActive, "the guest has an ASID"},
-    {"asid", Status::kInvalidAsid, "there is no such ASID"},
-    {"owned", Status::kAsidOwned, "the ASID is another guest's"},
+    {"launched", Status::kInvalidGuestState, "the guest's launch has not begun", kAspFirmware},
+    {"pages", Status::kInvalidConfig, "pages are assigned to the ASID", kAspFirmware},
+    {"asid", Status::kInvalidAsid, "there is no such ASID", kAspFirmware},
+    {"owned", Status::kAsidOwned, "the ASID is a guest's", kAspFirmware},
+    {"active", Status::kActive, "the guest has an ASID", kAspFirmware},
     {"flush", Status::kDfFlushRequired, "the ASID was used and not flushed",
-     "sev.c, __sev_recycle_asids()"}};
-constexpr Check kGuestStatusChecks[] = {kSnpCheck, kGuest, kAddressCheck, kFirmwarePage,
-                                        kSizeCheck};
-constexpr Check kGctxCreateChecks[] = {kSnpCheck, kAddressCheck, kFirmwarePage, kSizeCheck};
+     "ASPFW; sev.c, __sev_recycle_asids()"}};
+constexpr Check kGuestStatusChecks[] = {kAddressBitsCheck, kCrossesCheck, kSnpCheck, kGuest,
+                                        kAddressCheck,     kFirmwarePage, kSizeCheck};
+constexpr Check kGctxCreateChecks[] = {
+    kAddressBitsCheck,
+    kSnpCheck,
+    kAddressCheck,
+    kFirmwarePage,
+    {"size", Status::kInvalidPageSize, "the page lies in an RMP entry of 2 MiB", kAspFirmware},
+    {"mmio", Status::kInvalidConfig, "the page is MMIO", kAspFirmware}};
 constexpr Check kGuestRequestChecks[] = {
+    kAddressBitsCheck,
     kSnpCheck,
     kGuest,
-    {"launched", Status::kInvalidGuestState, "the guest's launch has not begun"},
-    {"request_page", Status::kInvalidAddress, "the request page is not there"},
     {"response_page", Status::kInvalidPageState, "the response page is not the firmware's",
-     "sev.c, snp_guest_req_init()"},
-    kSizeCheck,
-    {"header", Status::kInvalidParam, "the message's header is wrong"},
-    {"overflow", Status::kAeadOverflow, "the key's sequence numbers are used up"},
-    {"sequence", Status::kInvalidParam, "the message has not the next sequence number"},
-    {"authentic", Status::kBadMeasurement, "the message is not the guest's"},
-    {"message", Status::kInvalidParam, "there is no such guest message"}};
+     "ASPFW; sev.c, snp_guest_req_init()"},
+    {"size", Status::kInvalidPageSize, "one of the two pages lies in an RMP entry of 2 MiB",
+     kAspFirmware},
+    {"running", Status::kInvalidGuestState, "the guest's launch has not ended", kAspFirmware},
+    {"request_page", Status::kInvalidAddress, "the request page is not there", kAspFirmware},
+    {"header", Status::kInvalidParam,
+     "the message's header is wrong, or its length is 0, no multiple of 16, or beyond the page",
+     kAspFirmware},
+    {"authentic", Status::kBadMeasurement, "the message is not the guest's", kAspFirmware},
+    {"overflow", Status::kAeadOverflow, "the key's sequence numbers are used up", kAspFirmware},
+    {"sequence", Status::kAeadOverflow, "the message has not the next sequence number",
+     kAspFirmware},
+    {"message", Status::kInvalidParam, "there is no such guest message", kAspFirmware}};
 constexpr Check kLaunchStartChecks[] = {
+    kAddressBitsCheck,
     kSnpCheck,
     kGuest,
-    {"state", Status::kInvalidGuestState, "the guest is launched already"},
-    kReservedCheck,
+    {"state", Status::kInvalidGuestState, "the guest is launched already", kAspFirmware},
     {"agent", Status::kUnsupported, "no migration agent, no incoming image"},
     {"policy_one", Status::kPolicyFailure, "bit 17 of the policy must be one",
-     "SNP_POLICY_MASK_RSVD_MBO"},
-    {"policy_abi", Status::kPolicyFailure, "the policy wants a newer ABI"},
+     "ASPFW; SNP_POLICY_MASK_RSVD_MBO"},
+    {"policy_abi", Status::kPolicyFailure, "the policy wants a newer ABI", kAspFirmware},
     {"policy_feature", Status::kPolicyFailure,
      "the policy has a reserved bit, or asks for what SNP_FEATURE_INFO does not name",
-     "sev-dev.c, sev_get_snp_policy_bits()"}};
+     "ASPFW; sev-dev.c, sev_get_snp_policy_bits()"}};
 constexpr Check kLaunchUpdateChecks[] = {
+    kAddressBitsCheck,
     kSnpCheck,
     kGuest,
-    kInLaunch,
-    {"inactive", Status::kInactive, "the guest has no ASID"},
-    kReservedCheck,
-    {"type", Status::kInvalidParam, "there is no such page type"},
-    {"incoming", Status::kUnsupported, "no incoming image"},
-    kAddressCheck,
     {"state", Status::kInvalidPageState, "the page is not Pre-Guest",
-     "sev.c, sev_gmem_post_populate()"},
-    {"owner", Status::kInvalidPageOwner, "the page is another guest's"},
-    {"size", Status::kInvalidPageSize, "the page has another size in the RMP, or is one of 2 MiB"},
-    {"cpuid", Status::kInvalidParam, "the CPUID page counts too many functions",
-     "sev.c, sev_gmem_post_populate(): a CPUID page may be refused so"}};
+     "ASPFW; sev.c, sev_gmem_post_populate()"},
+    {"size", Status::kInvalidPageSize, "the page has another size in the RMP, or is one of 2 MiB",
+     kAspFirmware},
+    {"type", Status::kInvalidParam, "there is no such page type", kAspFirmware},
+    kInLaunch,
+    kInactive,
+    {"owner", Status::kInvalidPageOwner, "the page is another guest's", kAspFirmware},
+    {"incoming", Status::kUnsupported, "no incoming image"},
+    {"address", Status::kInvalidAddress, "the page is not memory"},
+    {"cpuid", Status::kInvalidParam,
+     "the CPUID page counts too many functions, or a reserved field of it is not zero",
+     "ASPFW; sev.c, sev_gmem_post_populate(): a CPUID page may be refused so"}};
 constexpr Check kLaunchFinishChecks[] = {
+    kAddressBitsCheck,
     kSnpCheck,
     kGuest,
     kInLaunch,
-    {"id_block", Status::kUnsupported, "an ID block is not modelled"},
-    kReservedCheck};
+    kInactive,
+    {"id_block", Status::kUnsupported, "an ID block is not modelled"}};
 
 }  // namespace
 
@@ -83,33 +102,41 @@ constinit const Row kSnpDecommission{
     .fails = "SNP_DECOMMISSION fails",
     .length = 8,
     .says_length = false,
-    .source = "sev.c, snp_decommission_context(); struct sev_data_snp_addr",
+    .source =
+        "sev.c, snp_decommission_context(); struct sev_data_snp_addr; ASPFW, "
+        "snp_mcmd_decommission()",
     .checks = kDecommissionChecks,
-    .effect = "the context page is one of the firmware's again; the ASID waits for a flush"};
-constinit const Row kSnpActivate{.number = 0x091,
-                                 .name = "SNP_ACTIVATE",
-                                 .fails = "SNP_ACTIVATE fails",
-                                 .length = 12,
-                                 .says_length = false,
-                                 .source = "sev.c, snp_bind_asid(); struct sev_data_snp_activate",
-                                 .checks = kActivateChecks,
-                                 .effect = "the ASID is the guest's"};
+    .effect =
+        "the context page is one of the firmware's again; the ASID waits for a flush if the "
+        "guest's launch had ended"};
+constinit const Row kSnpActivate{
+    .number = 0x091,
+    .name = "SNP_ACTIVATE",
+    .fails = "SNP_ACTIVATE fails",
+    .length = 12,
+    .says_length = false,
+    .source = "sev.c, snp_bind_asid(); struct sev_data_snp_activate; ASPFW, snp_mcmd_activate()",
+    .checks = kActivateChecks,
+    .effect = "the ASID is the guest's"};
 constinit const Row kSnpGuestStatus{
     .number = 0x092,
     .name = "SNP_GUEST_STATUS",
     .fails = {},
     .length = 16,
     .says_length = false,
-    .source = "struct sev_data_snp_guest_status; Linux does not issue it",
+    .source =
+        "struct sev_data_snp_guest_status; ASPFW, snp_mcmd_guest_status(); Linux does not issue it",
     .checks = kGuestStatusChecks,
-    .effect = "policy, ASID and state of the guest are in the page"};
+    .effect =
+        "policy, ASID and state of the guest are in the page, and whether it may have the VCEK"};
 constinit const Row kSnpGctxCreate{
     .number = 0x093,
     .name = "SNP_GCTX_CREATE",
     .fails = "SNP_GCTX_CREATE fails",
     .length = 8,
     .says_length = false,
-    .source = "sev.c, snp_context_create(); struct sev_data_snp_addr",
+    .source =
+        "sev.c, snp_context_create(); struct sev_data_snp_addr; ASPFW, snp_mcmd_gctx_create()",
     .checks = kGctxCreateChecks,
     .effect = "the page becomes a guest's context"};
 constinit const Row kSnpGuestRequest{
@@ -118,23 +145,31 @@ constinit const Row kSnpGuestRequest{
     .fails = {},
     .length = 24,
     .says_length = false,
-    .source = "sev.c, snp_handle_guest_req(); struct sev_data_snp_guest_request",
+    .source =
+        "sev.c, snp_handle_guest_req(); struct sev_data_snp_guest_request; ASPFW, "
+        "snp_mcmd_guest_request()",
     .checks = kGuestRequestChecks,
     .effect =
         "MSG_REPORT_REQ is answered with an attestation report, version 2, that the chip's "
-        "VCEK has signed. The answer's own status is 16h for a VMPL above the guest's own or a "
-        "reserved byte, and 27h for the VLEK, which there is not, or for the VCEK when "
-        "SNP_LAUNCH_FINISH has taken it from the guest",
-    .differs = "derived keys, migration and TSC messages are refused by the last check"};
+        "VCEK has signed; only an answer uses sequence numbers up, two. The answer's own status is "
+        "16h for a reserved byte, then 27h for the VLEK, which there is not, or for the VCEK when "
+        "SNP_LAUNCH_FINISH has taken it from the guest, then 16h for a VMPL above the guest's own",
+    .differs =
+        "derived keys, migration and TSC messages are refused by the last check; a VMPL above 3 "
+        "is refused"};
 constinit const Row kSnpLaunchStart{
     .number = 0x0a0,
     .name = "SNP_LAUNCH_START",
     .fails = "SNP_LAUNCH_START fails",
     .length = 48,
     .says_length = false,
-    .source = "sev.c, snp_launch_start(); struct sev_data_snp_launch_start",
+    .source =
+        "sev.c, snp_launch_start(); struct sev_data_snp_launch_start; ASPFW, "
+        "snp_mcmd_launch_start()",
     .checks = kLaunchStartChecks,
-    .effect = "the guest is in launch, with message keys, a report ID and an empty digest"};
+    .effect =
+        "the guest is in launch, with message keys, a report ID and an empty digest; the "
+        "hypervisor's OS-visible workarounds will be in its secrets page"};
 constinit const Row kSnpLaunchUpdate{
     .number = 0x0a1,
     .name = "SNP_LAUNCH_UPDATE",
@@ -143,7 +178,7 @@ constinit const Row kSnpLaunchUpdate{
     .says_length = false,
     .source =
         "sev.c, sev_gmem_post_populate(), snp_launch_update_vmsa(); struct "
-        "sev_data_snp_launch_update",
+        "sev_data_snp_launch_update; ASPFW, snp_mcmd_launch_update()",
     .checks = kLaunchUpdateChecks,
     .effect = "the page is measured and Guest-Valid; one of secrets is filled",
     .differs = "the functions of a CPUID page are not judged: there is no table to compare with"};
@@ -153,7 +188,9 @@ constinit const Row kSnpLaunchFinish{
     .fails = "SNP_LAUNCH_FINISH fails",
     .length = 64,
     .says_length = false,
-    .source = "sev.c, snp_launch_finish(); struct sev_data_snp_launch_finish",
+    .source =
+        "sev.c, snp_launch_finish(); struct sev_data_snp_launch_finish; ASPFW, "
+        "snp_mcmd_launch_finish()",
     .checks = kLaunchFinishChecks,
     .effect = "the guest runs; its host data is in reports, and it may be denied the VCEK"};
 

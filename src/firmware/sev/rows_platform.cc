@@ -20,45 +20,53 @@ constexpr Check kGetIdChecks[] = {
      "sev-dev.c, snp_map_cmd_buf_desc()"},
     kSizeCheck};
 constexpr Check kSnpPlatformStatusChecks[] = {
+    kCrossesCheck,
     kAddressCheck,
     {"page", Status::kInvalidPageState, "the page is not the firmware's, though SNP is initialised",
      "sev-dev.c, sev_ioctl_do_snp_platform_status()"},
     kSizeCheck};
-constexpr Check kSnpOnly[] = {kSnpCheck};
 constexpr Check kInitChecks[] = {
-    {"again", Status::kInvalidPlatformState, "SNP is initialised already"},
     {"reserved", Status::kInvalidParam,
-     "a reserved field is not zero, or a feature is wanted that SNP_FEATURE_INFO does not name"},
+     "a reserved field is not zero, or a feature is wanted that SNP_FEATURE_INFO does not name",
+     kAspFirmware},
+    {"again", Status::kInvalidPlatformState, "SNP is initialised already", kAspFirmware},
     {"rmp", Status::kRmpInitRequired, "the RMP was never initialised"},
     {"tio", Status::kInvalidParam, "the firmware has no SEV-TIO"}};
 constexpr Check kShutdownChecks[] = {
+    {"flush", Status::kDfFlushRequired, "a guest has an ASID, or one was used and not flushed",
+     "ASPFW; sev-dev.c, __sev_snp_shutdown_locked()"},
     kReservedCheck,
-    {"guests", Status::kInvalidPlatformState, "there are guests"},
-    {"flush", Status::kDfFlushRequired, "an ASID was used and not flushed",
-     "sev-dev.c, __sev_snp_shutdown_locked()"}};
+    {"x86", Status::kInvalidParam, "x86_snp_shutdown is set without iommu_snp_shutdown",
+     kAspFirmware}};
 constexpr Check kReclaimChecks[] = {
+    {"reserved", Status::kInvalidParam, "one of bits 11:1 is not zero", kAspFirmware},
     kSnpCheck,
-    kAddressCheck,
-    {"state", Status::kInvalidPageState, "the page is not Firmware, Pre-Guest or Reclaim",
-     "sev-dev.c, snp_reclaim_pages(), called for pages that may be Reclaim"},
-    {"size", Status::kInvalidPageSize, "the page has another size in the RMP"}};
+    {"address", Status::kInvalidAddress, "there is no such page", kAspFirmware},
+    {"size", Status::kInvalidPageSize, "the page has another size in the RMP", kAspFirmware},
+    {"aligned", Status::kInvalidAddress, "the page is not the first of its 2 MiB", kAspFirmware},
+    {"state", Status::kInvalidPageState, "the page is a guest's context", kAspFirmware}};
 constexpr Check kConfigChecks[] = {
-    kSnpCheck,
     kReservedCheck,
-    {"tcb", Status::kInvalidParam, "the reported TCB is newer than the committed one"}};
+    {"tcb", Status::kInvalidParam, "the reported TCB is newer than the committed one",
+     kAspFirmware}};
 constexpr Check kVlekChecks[] = {
-    kSnpCheck,
     {"version", Status::kInvalidParam, "there is no such version of a wrapped hashstick",
-     "sev-dev.c, sev_ioctl_do_snp_vlek_load()"},
+     "ASPFW; sev-dev.c, sev_ioctl_do_snp_vlek_load()"},
     kReservedCheck,
-    kAddressCheck,
-    {"authentic", Status::kBadMeasurement, "the hashstick is not wrapped for this chip"}};
+    {"address", Status::kInvalidAddress, "there is no such page", kAspFirmware},
+    {"tcb", Status::kBadSvn, "the hashstick is of another TCB version than the reported one",
+     kAspFirmware},
+    {"authentic", Status::kBadMeasurement, "the hashstick is not wrapped for this chip",
+     kAspFirmware}};
 constexpr Check kFeatureInfoChecks[] = {
-    {"function", Status::kInvalidParam, "there is no such subfunction"},
-    kAddressCheck,
-    {"page", Status::kInvalidPageState,
-     "the page is not the firmware's, though SNP is initialised"},
-    kSizeCheck};
+    {"address", Status::kInvalidAddress,
+     "the address is no multiple of 4, the answer would cross the end of its page, or there is "
+     "no such page",
+     kAspFirmware},
+    {"page", Status::kInvalidPageState, "the page is not the firmware's, though SNP is initialised",
+     kAspFirmware},
+    kSizeCheck,
+    {"function", Status::kInvalidParam, "there is no such subfunction", kAspFirmware}};
 
 }  // namespace
 
@@ -102,7 +110,7 @@ constinit const Row kSnpDfFlush{
     .length = 0,
     .says_length = false,
     .source = "arch/x86/kvm/svm/sev.c, sev_flush_asids()",
-    .checks = kSnpOnly,
+    .checks = {},
     .effect = "ASIDs that guests have given up may be activated again",
     .differs = "no WBINVD is asked for first (SEV_RET_WBINVD_REQUIRED): there are no caches"};
 constinit const Row kSnpInitEx{
@@ -123,19 +131,27 @@ constinit const Row kSnpShutdownEx{
     .fails = {},  // no host here shuts down what it runs on
     .length = 8,
     .says_length = true,
-    .source = "sev-dev.c, __sev_snp_shutdown_locked(); struct sev_data_snp_shutdown_ex",
+    .source =
+        "sev-dev.c, __sev_snp_shutdown_locked(); struct sev_data_snp_shutdown_ex; ASPFW, "
+        "snp_mcmd_shutdown_common()",
     .checks = kShutdownChecks,
     .effect = "SNP and SEV-TIO are over; with SNP over already nothing is checked or done",
-    .differs = "the IOMMU and the cores enforce as before (iommu_snp_shutdown, x86_snp_shutdown)"};
+    .differs =
+        "the IOMMU and the cores enforce as before (iommu_snp_shutdown, x86_snp_shutdown), and "
+        "contexts of guests without an ASID are pages of the firmware's again"};
 constinit const Row kSnpPageReclaim{
     .number = 0x0c7,
     .name = "SNP_PAGE_RECLAIM",
     .fails = "SNP_PAGE_RECLAIM fails",
     .length = 8,
     .says_length = false,
-    .source = "sev-dev.c, snp_reclaim_pages(); struct sev_data_snp_page_reclaim",
+    .source =
+        "sev-dev.c, snp_reclaim_pages(); struct sev_data_snp_page_reclaim; ASPFW, "
+        "snp_mcmd_page_reclaim()",
     .checks = kReclaimChecks,
-    .effect = "the page is Reclaim: RMPUPDATE makes it the host's"};
+    .effect =
+        "a page of the firmware's is Reclaim, and a Pre-Guest one Guest-Invalid: RMPUPDATE makes "
+        "either the host's. One that is not immutable stays what it is"};
 constinit const Row kSnpConfig{
     .number = 0x0c9,
     .name = "SNP_CONFIG",
@@ -154,7 +170,7 @@ constinit const Row kSnpCommit{
     .length = 4,
     .says_length = true,
     .source = "sev-dev.c, sev_ioctl_do_snp_commit(); struct sev_data_snp_commit",
-    .checks = kSnpOnly,
+    .checks = {},
     .effect =
         "the current firmware and its TCB version are the committed ones, which they are "
         "from power-on: no firmware is downloaded here"};
@@ -175,7 +191,8 @@ constinit const Row kSnpFeatureInfo{
     .says_length = true,
     .source = "sev-dev.c, snp_get_platform_data(); struct sev_data_snp_feature_info",
     .checks = kFeatureInfoChecks,
-    .effect = "features as CPUID has them: EBX bit 1 is SEV-TIO"};
+    .effect = "features as CPUID has them: EBX bit 1 is SEV-TIO",
+    .differs = "the subfunction that names guest messages (1) is not there"};
 
 }  // namespace row
 

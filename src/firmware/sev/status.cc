@@ -33,6 +33,7 @@ std::string_view status_name(Status status) {
     TEEIO_SEV_STATUS(kInvalidPageOwner, "INVALID_PAGE_OWNER");
     TEEIO_SEV_STATUS(kAeadOverflow, "AEAD_OFLOW");
     TEEIO_SEV_STATUS(kRmpInitRequired, "RMP_INIT_REQUIRED");
+    TEEIO_SEV_STATUS(kBadSvn, "BAD_SVN");
     TEEIO_SEV_STATUS(kInvalidKey, "INVALID_KEY");
     TEEIO_SEV_STATUS(kIncorrectBufferLength, "INCORRECT_BUFFER_LENGTH");
     TEEIO_SEV_STATUS(kExpandBufferLengthRequest, "EXPAND_BUFFER_LENGTH_REQUEST");

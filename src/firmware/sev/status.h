@@ -33,6 +33,7 @@ enum class Status : std::uint8_t {
   kInvalidPageOwner = 0x1c,
   kAeadOverflow = 0x1d,
   kRmpInitRequired = 0x20,
+  kBadSvn = 0x21,
   kInvalidKey = 0x27,
   kIncorrectBufferLength = 0x30,
   kExpandBufferLengthRequest = 0x31,

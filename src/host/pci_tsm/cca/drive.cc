@@ -105,7 +105,9 @@ Result<void> CcaDriver::drive_port(Card& card, Hpa pdev) {
   return std::unexpected(driven.error());
 }
 
-/// A VDEV that does not get there is in ERROR; aborted, it can be unlocked.
+/// A VDEV that does not get there is in ERROR; aborted, it can be unlocked. RMI_BUSY, too, ends
+/// it so: rmi-da.c, _do_dev_communicate() makes it EBUSY, upon which do_dev_communicate() calls
+/// rmi_vdev_abort().
 Result<void> CcaDriver::drive_vdev(const Bound& bound, Bdf function, Hpa rd, VdevState wanted) {
   rmm::Rmm& rmm = host_.rmm();
   Card& card = *bound.card;

@@ -185,6 +185,8 @@ TEST_F(AttestationTest, WhatAGuestMayNotAskForIsRefusedInTheAnswer) {
   EXPECT_EQ(status_of({.vmpl = 2, .key = 2}), 0U);
   EXPECT_EQ(status_of({.key_select = 1}), 0U) << "VCEK";
   EXPECT_EQ(status_of({.key_select = 2}), 0x27U) << "there is no VLEK";
+  EXPECT_EQ(status_of({.vmpl = 1, .key_select = 2, .key = 2}), 0x27U)
+      << "the key is looked at first";
 }
 
 TEST_F(AttestationTest, AGuestThatMayNotHaveTheVcekHasNoReport) {
@@ -282,9 +284,11 @@ TEST_F(AttestationTest, EachCheckRefusesAlone) {
   post({});
   const Hpa mine = std::exchange(gctx, request_page);
   refused("guest");
+  gctx = mine + 8;
+  refused("reserved");
   gctx = mine;
-  guest().state = GuestContext::State::kInit;
-  refused("launched");
+  guest().state = GuestContext::State::kLaunch;
+  refused("running");
   guest().state = GuestContext::State::kRunning;
   const Hpa there = std::exchange(request_page, Hpa{1U << 25U});
   refused("request_page");
@@ -298,6 +302,11 @@ TEST_F(AttestationTest, EachCheckRefusesAlone) {
   response_page = answers;
   write(Bytes(kPageSize));
   refused("header");
+  for (const std::size_t length : {0U, 8U}) {
+    write(GuestMessage{.sequence = 1, .type = kReportRequest, .key = 0, .payload = Bytes(length)}
+              .seal(guest().message_keys.at(0)));
+    refused("header");
+  }
   guest().sequence.at(0) = ~std::uint64_t{1};
   post({.ahead = 1});
   refused("overflow");
@@ -313,7 +322,7 @@ TEST_F(AttestationTest, EachCheckRefusesAlone) {
   EXPECT_EQ(guest().sequence.at(0), 4U) << "none of these has used a number up";
   post({.type = 3});  // MSG_KEY_REQ
   refused("message");
-  EXPECT_EQ(guest().sequence.at(0), 5U) << "this one has";
+  EXPECT_EQ(guest().sequence.at(0), 4U) << "nor has this one";
   EXPECT_EQ(status_of({}), 0U);
 
   Platform off(memory, trace, rmp, {});
@@ -328,7 +337,7 @@ TEST_F(AttestationTest, EachCheckRefusesAlone) {
 TEST_F(AttestationTest, AReplayedRequestIsRefused) {
   post({});
   EXPECT_EQ(request(), Status::kSuccess);
-  EXPECT_EQ(request(), Status::kInvalidParam);
+  EXPECT_EQ(request(), Status::kAeadOverflow);
 }
 
 }  // namespace

@@ -31,6 +31,10 @@ class LaunchTest : public testing::Test {
   void init() {
     ASSERT_EQ(run(kSnpInitEx, Writer().le(kInitRmp).zeros(60).take()), Status::kSuccess);
   }
+  Status run_on(Platform& other, std::uint16_t number, const Bytes& buffer) {
+    EXPECT_TRUE(memory.write(buffer_page, buffer));
+    return other.command(number, buffer_page);
+  }
   Status of_page(std::uint16_t number, Hpa page) {
     return run(number, Writer().le(raw(page)).take());
   }
@@ -123,7 +127,8 @@ TEST_F(LaunchTest, ASaveAreaIsNobodysToWrite) {
 TEST_F(LaunchTest, NothingGoesBeforeItsTurn) {
   const Hpa gctx = firmware_page();
   EXPECT_EQ(start(gctx), Status::kInvalidGuest);
-  EXPECT_EQ(of_page(kSnpGctxCreate, gctx + 8), Status::kInvalidAddress);
+  EXPECT_EQ(of_page(kSnpGctxCreate, gctx + 8), Status::kInvalidParam);
+  EXPECT_EQ(of_page(kSnpGctxCreate, Hpa{0x1000}), Status::kInvalidAddress);
   EXPECT_EQ(of_page(kSnpGctxCreate, *memory.alloc_page()), Status::kInvalidPageState);
   ASSERT_EQ(of_page(kSnpGctxCreate, gctx), Status::kSuccess);
   EXPECT_EQ(of_page(kSnpGctxCreate, gctx), Status::kInvalidPageState) << "a context page now";
@@ -131,9 +136,16 @@ TEST_F(LaunchTest, NothingGoesBeforeItsTurn) {
   EXPECT_EQ(finish(gctx), Status::kInvalidGuestState);
   ASSERT_EQ(start(gctx), Status::kSuccess);
   EXPECT_EQ(start(gctx), Status::kInvalidGuestState);
-  EXPECT_EQ(update(gctx, guest_page(Gpa{0}), LaunchPage::kNormal), Status::kInactive);
+  const Hpa early = guest_page(Gpa{0});
+  EXPECT_EQ(update(gctx, early, LaunchPage::kNormal), Status::kInactive);
+  EXPECT_EQ(finish(gctx), Status::kInactive);
+  EXPECT_EQ(activate(gctx), Status::kInvalidConfig) << "a page has the ASID already";
+  ASSERT_EQ(of_page(kSnpPageReclaim, early), Status::kSuccess);
+  EXPECT_EQ(rmp.state(early), PageState::kGuestInvalid) << "reclaimed, and the guest's still";
+  ASSERT_EQ(rmp.update(early, {}), RmpStatus::kSuccess);
   ASSERT_EQ(activate(gctx), Status::kSuccess);
-  EXPECT_EQ(activate(gctx), Status::kActive);
+  EXPECT_EQ(activate(gctx), Status::kAsidOwned) << "by itself";
+  EXPECT_EQ(activate(gctx, kAsid + 1), Status::kActive);
   ASSERT_EQ(finish(gctx), Status::kSuccess);
   EXPECT_EQ(update(gctx, guest_page(Gpa{0}), LaunchPage::kNormal), Status::kInvalidGuestState);
   EXPECT_EQ(finish(gctx), Status::kInvalidGuestState);
@@ -142,10 +154,14 @@ TEST_F(LaunchTest, NothingGoesBeforeItsTurn) {
 TEST_F(LaunchTest, WithoutSnpNothingGoes) {
   Platform other{memory, trace, rmp, {}};
   Launch commands{other, guard};
+  ASSERT_TRUE(memory.write(buffer_page, Bytes(64)));
   for (const std::uint16_t number :
-       {kSnpDfFlush, kSnpDecommission, kSnpActivate, kSnpGctxCreate, kSnpLaunchStart,
-        kSnpLaunchUpdate, kSnpLaunchFinish, kSnpGuestStatus})
+       {kSnpDecommission, kSnpActivate, kSnpGctxCreate, kSnpLaunchStart, kSnpLaunchUpdate,
+        kSnpLaunchFinish, kSnpGuestStatus})
     EXPECT_EQ(other.command(number, buffer_page), Status::kInvalidPlatformState) << number;
+  for (const std::uint16_t number : {kSnpDfFlush, kSnpCommit})
+    EXPECT_EQ(run_on(other, number, Writer().le(4U).take()), Status::kSuccess)
+        << "in any state: " << number;
 }
 
 TEST_F(LaunchTest, ThePolicyIsLookedAt) {
@@ -163,7 +179,7 @@ TEST_F(LaunchTest, ThePolicyIsLookedAt) {
 TEST_F(LaunchTest, APageMustBeTheGuestsAndUntouched) {
   const Hpa gctx = launched();
   EXPECT_EQ(update(gctx, *memory.alloc_page(), LaunchPage::kNormal), Status::kInvalidPageState);
-  EXPECT_EQ(update(gctx, Hpa{0x1000}, LaunchPage::kNormal), Status::kInvalidAddress);
+  EXPECT_EQ(update(gctx, Hpa{0x1000}, LaunchPage::kNormal), Status::kInvalidPageState);
   EXPECT_EQ(update(gctx, guest_page(Gpa{0}, kAsid + 1), LaunchPage::kNormal),
             Status::kInvalidPageOwner);
   const Hpa mutable_page = page({.assigned = true, .asid = kAsid, .gpa = Gpa{0x1000}});
@@ -184,6 +200,13 @@ TEST_F(LaunchTest, ACpuidPageHasRoomFor64Functions) {
   EXPECT_EQ(update(gctx, cpuid, LaunchPage::kCpuid), Status::kSuccess);
 }
 
+TEST_F(LaunchTest, ACpuidPageHasReservedFields) {
+  const Hpa gctx = launched();
+  const Hpa cpuid = guest_page(Gpa{0x1000});
+  ASSERT_TRUE(memory.write_u64(cpuid + 8, 1, hw::KeyId{kAsid}));
+  EXPECT_EQ(update(gctx, cpuid, LaunchPage::kCpuid), Status::kInvalidParam);
+}
+
 TEST_F(LaunchTest, ACpuidPageThatCountsTooManyIsRefusedAndStaysReclaimable) {
   const Hpa gctx = launched();
   const Hpa cpuid = guest_page(Gpa{0x1000});
@@ -201,13 +224,37 @@ TEST_F(LaunchTest, AnAsidIsOneGuestsUntilItIsFlushed) {
   EXPECT_EQ(activate(second, 0), Status::kInvalidAsid);
   EXPECT_EQ(activate(second, Rmp::kMaxAsid + 1), Status::kInvalidAsid);
   EXPECT_EQ(activate(second), Status::kAsidOwned);
+  ASSERT_EQ(finish(first), Status::kSuccess);
   ASSERT_EQ(of_page(kSnpDecommission, first), Status::kSuccess);
   EXPECT_EQ(rmp.state(first), PageState::kFirmware);
   EXPECT_EQ(activate(second), Status::kDfFlushRequired);
   EXPECT_TRUE(psp.dirty_asids().contains(kAsid));
-  EXPECT_EQ(run(kSnpShutdownEx, Writer().le(8U).le(0U).take()), Status::kInvalidPlatformState);
+  EXPECT_EQ(run(kSnpShutdownEx, Writer().le(8U).le(0U).take()), Status::kDfFlushRequired);
   ASSERT_EQ(run(kSnpDfFlush, {}), Status::kSuccess);
   EXPECT_EQ(activate(second), Status::kSuccess);
+}
+
+// ASPFW, snp_decommission_common(): CCXs that were only allocated are clean at once.
+TEST_F(LaunchTest, AnAsidThatNoLaunchEndedWithNeedsNoFlush) {
+  const Hpa first = launched();
+  ASSERT_EQ(of_page(kSnpDecommission, first), Status::kSuccess);
+  EXPECT_TRUE(psp.dirty_asids().empty());
+  (void)launched();
+}
+
+TEST_F(LaunchTest, TheSecretsPageHasTheHostsWorkarounds) {
+  const Hpa gctx = firmware_page();
+  ASSERT_EQ(of_page(kSnpGctxCreate, gctx), Status::kSuccess);
+  const Bytes workarounds(16, std::byte{0x77});
+  ASSERT_EQ(
+      run(kSnpLaunchStart, Writer().le(raw(gctx)).le(kPolicy).zeros(16).bytes(workarounds).take()),
+      Status::kSuccess);
+  ASSERT_EQ(activate(gctx), Status::kSuccess);
+  const Hpa secrets = guest_page(Gpa{0x3000});
+  ASSERT_EQ(update(gctx, secrets, LaunchPage::kSecrets), Status::kSuccess);
+  Bytes seen(16);
+  ASSERT_TRUE(memory.read(secrets + 0x10, seen, hw::KeyId{kAsid}));
+  EXPECT_EQ(seen, workarounds);
 }
 
 TEST_F(LaunchTest, BoundTdisKeepTheContext) {
@@ -250,11 +297,16 @@ TEST_F(LaunchTest, StatusGoesIntoAFirmwarePage) {
   const Hpa page_of_guest = firmware_page();
   ASSERT_EQ(run(kSnpGuestStatus, Writer().le(raw(gctx)).le(raw(page_of_guest)).take()),
             Status::kSuccess);
-  const Bytes answer = *psp.read_page(page_of_guest, 16);
+  const Bytes answer = *psp.read_page(page_of_guest, 32);
   Reader guest(answer);
   EXPECT_EQ(guest.le<std::uint64_t>(), kPolicy);
   EXPECT_EQ(guest.le<std::uint32_t>(), kAsid);
   EXPECT_EQ(guest.le<std::uint8_t>(), 1U) << "in launch";
+  ASSERT_EQ(finish(gctx, 4), Status::kSuccess);
+  ASSERT_EQ(run(kSnpGuestStatus, Writer().le(raw(gctx)).le(raw(page_of_guest)).take()),
+            Status::kSuccess);
+  const Bytes later = *psp.read_page(page_of_guest, 32);
+  EXPECT_EQ(Reader(ByteView(later).subspan(16)).le<std::uint32_t>(), 1U) << "VCEK_DIS";
 }
 
 }  // namespace

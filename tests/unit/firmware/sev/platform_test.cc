@@ -95,14 +95,15 @@ TEST_F(PlatformTest, SnpIsInitialisedOnceAndTioOnlyWhereItIs) {
   EXPECT_EQ(old.command(kSnpInitEx, page), Status::kInvalidParam);
 }
 
-TEST_F(PlatformTest, ShutdownWantsNoGuests) {
+TEST_F(PlatformTest, ShutdownWantsNoAsidInUse) {
   ASSERT_EQ(init(kInitRmp), Status::kSuccess);
   const Hpa gctx = firmware_page();
-  (void)psp.make_guest(gctx);
+  psp.make_guest(gctx).asid = 5;
   const Bytes buffer = Writer().le(8U).le(0U).take();
-  EXPECT_EQ(run(kSnpShutdownEx, buffer), Status::kInvalidPlatformState);
-  psp.remove_guest(gctx);
+  EXPECT_EQ(run(kSnpShutdownEx, buffer), Status::kDfFlushRequired);
+  psp.guest(gctx)->asid = 0;
   EXPECT_EQ(run(kSnpShutdownEx, buffer), Status::kSuccess);
+  EXPECT_EQ(psp.guest_count(), 0U) << "forgotten";
   EXPECT_EQ(init(kInitRmp), Status::kSuccess);
 }
 
@@ -111,7 +112,9 @@ TEST_F(PlatformTest, OnlyTheFirmwaresOwnPagesAreReclaimed) {
   EXPECT_EQ(reclaim(raw(mine)), Status::kInvalidPlatformState);
   ASSERT_EQ(init(kInitRmp), Status::kSuccess);
   EXPECT_EQ(reclaim(0x1000), Status::kInvalidAddress);
-  EXPECT_EQ(reclaim(raw(page)), Status::kInvalidPageState);
+  EXPECT_EQ(reclaim(raw(mine) | 2U), Status::kInvalidParam);
+  EXPECT_EQ(reclaim(raw(page)), Status::kSuccess) << "nothing is done to what is not immutable";
+  EXPECT_EQ(rmp.state(page), PageState::kHypervisor);
   EXPECT_EQ(reclaim(raw(mine) | 1U), Status::kInvalidPageSize);
   (void)psp.make_guest(mine);
   EXPECT_EQ(reclaim(raw(mine)), Status::kInvalidPageState) << "a context page";

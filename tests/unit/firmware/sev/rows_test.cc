@@ -63,9 +63,16 @@ class RowTest : public testing::TestWithParam<Case> {
   /// A page of the firmware's that has no entry of its own.
   Hpa in_a_large_entry() { return large_firmware_pages(memory, rmp) + kPageSize; }
   GuestContext& guest() { return *psp.guest(gctx); }
+  /// A page of MMIO.
+  Hpa of_mmio() {
+    constexpr Hpa kBar{0x8000'0000};
+    EXPECT_TRUE(memory.claim_mmio(kBar, kPageSize, bar));
+    return kBar;
+  }
   /// What an operand that is a page of the firmware's is: another one when a check is spoiled.
   Hpa answer_page() {
     if (spoils("address")) return Hpa{0x1000};
+    if (spoils("crosses")) return firmware + (kPageSize - 8);
     if (spoils("size") && row().number != kSnpPageReclaim) return in_a_large_entry();
     return spoils("page") ? *memory.alloc_page() : firmware;
   }
@@ -76,6 +83,10 @@ class RowTest : public testing::TestWithParam<Case> {
   Bytes start_buffer();
   Bytes update_buffer();
 
+  struct Silent final : hw::MmioTarget {
+    void mmio_read(std::uint64_t, std::span<std::byte>) override {}
+    void mmio_write(std::uint64_t, ByteView) override {}
+  } bar;
   hw::PhysicalMemory memory{1U << 24U};
   object::Trace trace;
   Rmp rmp{memory};
@@ -114,12 +125,14 @@ Bytes RowTest::platform_buffer() {
     return Writer().le(raw(answer_page())).le(spoils("length") ? 63U : 64U).take();
   if (number == kSnpInitEx) return init_buffer();
   if (number == kSnpShutdownEx) {
-    if (!spoils("guests")) psp.remove_guest(gctx);
     if (spoils("flush")) psp.dirty_asids().insert(kAsid);
+    if (spoils("x86")) return Writer().le(8U).le(2U).take();
     return Writer().le(8U).le(spoils("reserved") ? 4U : 3U).take();
   }
   if (number == kSnpPageReclaim) {
-    const Hpa at = spoils("state") ? gctx : answer_page();
+    Hpa at = spoils("state") ? gctx : answer_page();
+    if (spoils("aligned")) return Writer().le(raw(in_a_large_entry()) | 1U).take();
+    if (spoils("reserved")) at = at + 2;
     return Writer().le(raw(at) | (spoils("size") ? 1U : 0U)).take();
   }
   if (number == kSnpConfig) {
@@ -128,14 +141,19 @@ Bytes RowTest::platform_buffer() {
     return Writer().le(wanted.encode()).le(spoils("reserved") ? 4U : 3U).zeros(52).take();
   }
   if (number == kSnpCommit) return Writer().le(4U).take();
-  if (number == kSnpVlekLoad)
+  if (number == kSnpVlekLoad) {
+    const Hpa stick = *memory.alloc_page();
+    if (!spoils("tcb")) {
+      EXPECT_TRUE(memory.write(stick + 0x190, bytes_of(psp.chip().reported.encode())));
+    }
     return Writer()
         .le(16U)
         .le(static_cast<std::uint8_t>(spoils("version") ? 1 : 0))
         .le(static_cast<std::uint8_t>(spoils("reserved") ? 1 : 0))
         .zeros(2)
-        .le(raw(answer_page()))
+        .le(raw(spoils("address") ? Hpa{0x1000} : stick))
         .take();
+  }
   if (number == kSnpFeatureInfo)
     return Writer().le(16U).le(spoils("function") ? 1U : 0U).le(raw(answer_page())).take();
   if (number == kSnpDfFlush) return {};
@@ -164,7 +182,11 @@ Bytes RowTest::update_buffer() {
     EXPECT_TRUE(memory.write_u64(at, 65, hw::KeyId{kAsid}));
   }
   if (spoils("type")) type = LaunchPage{7};
-  if (spoils("address")) at = at + 8;
+  if (spoils("address")) {
+    at = of_mmio();
+    EXPECT_EQ(rmp.update(at, {.assigned = true, .immutable = true, .asid = kAsid, .gpa = kGpa}),
+              RmpStatus::kSuccess);
+  }
   std::uint32_t flags = static_cast<std::uint32_t>(type) << 1U;
   if (spoils("incoming")) flags |= 1U << 4U;
   if (spoils("size")) flags |= 1U;
@@ -180,19 +202,28 @@ Bytes RowTest::update_buffer() {
 
 Bytes RowTest::guest_buffer() {
   const std::uint16_t number = row().number;
-  if (number == kSnpGctxCreate) return Writer().le(raw(answer_page())).take();
+  if (number == kSnpGctxCreate) {
+    Hpa at = answer_page();
+    if (spoils("mmio")) {
+      at = of_mmio();
+      EXPECT_EQ(rmp.update(at, {.assigned = true, .immutable = true}), RmpStatus::kSuccess);
+    }
+    return Writer().le(raw(at)).take();
+  }
   guest().state = spoils("launched") ? GuestContext::State::kInit : GuestContext::State::kLaunch;
   if (spoils("launch")) guest().state = GuestContext::State::kRunning;
   if (spoils("bound")) guest().bound_tdis = 1;
   if (spoils("active")) guest().asid = kAsid + 1;
   if (spoils("owned")) psp.make_guest(page({.assigned = true, .immutable = true})).asid = kAsid;
   if (spoils("flush")) psp.dirty_asids().insert(kAsid);
+  if (spoils("pages")) (void)page({.assigned = true, .asid = kAsid, .gpa = kGpa});
   if (number == kSnpLaunchStart) return start_buffer();
   if (number == kSnpLaunchUpdate) return update_buffer();
   if (number == kSnpActivate)
     return Writer().le(raw(gctx)).le(spoils("asid") ? Rmp::kMaxAsid + 1 : kAsid).take();
   if (number == kSnpGuestStatus) return Writer().le(raw(gctx)).le(raw(answer_page())).take();
   if (number == kSnpDecommission) return Writer().le(raw(gctx)).take();
+  guest().asid = spoils("inactive") ? 0 : kAsid;
   std::uint64_t flags = spoils("id_block") ? 1 : 4;
   if (spoils("reserved")) flags = 8;
   return Writer().le(raw(gctx)).zeros(16).le(flags).zeros(32).take();  // SNP_LAUNCH_FINISH
@@ -203,6 +234,8 @@ TEST_P(RowTest, IsRefusedWithItsStatusAndReason) {
   Bytes buffer = of_guest ? guest_buffer() : platform_buffer();
   ASSERT_EQ(buffer.size(), row().length);
   if (spoils("guest")) std::ranges::copy(bytes_of(raw(firmware)), buffer.begin());
+  const bool has_context = of_guest && row().number != kSnpLaunchStart;
+  if (spoils("reserved") && has_context) buffer.front() |= std::byte{1};
   if (spoils("snp")) {
     psp.remove_guest(gctx);
     psp.dirty_asids().clear();

@@ -128,6 +128,8 @@ TEST(SecureProcessor, ACardIsConnectedBoundStartedAndLetGo) {
   EXPECT_EQ(host.tio(TioCommand::kTdiReclaim, host.about_tdi()), Status::kSuccess);
   EXPECT_EQ(host.tio(TioCommand::kDevDisconnect), Status::kSuccess);
   EXPECT_EQ(host.tio(TioCommand::kDevReclaim), Status::kSuccess);
+  EXPECT_EQ(host.command(sev::kSnpLaunchFinish, Writer().le(host.gctx).zeros(56).take()),
+            Status::kSuccess);
   EXPECT_EQ(host.command(sev::kSnpDecommission, Writer().le(host.gctx).take()), Status::kSuccess);
   const Bytes shutdown = Writer().le(8U).le(0U).take();
   EXPECT_EQ(host.command(sev::kSnpShutdownEx, shutdown), Status::kDfFlushRequired);
