@@ -15,10 +15,13 @@ foreach(from_to ${CMAKE_SOURCE_DIR}=. ${CMAKE_BINARY_DIR}=build)
   target_compile_options(teeio_flags INTERFACE
     $<IF:$<CONFIG:Release>,-ffile-prefix-map=${from_to},-fmacro-prefix-map=${from_to}>)
 endforeach()
+# uAPI structs may end in a flexible array, whose {} is meant, and have unions of nameless structs;
+# std::stable_sort of libstdc++ 12. They come behind -Wpedantic, which would bring them back.
+set(clang_options -Wno-zero-length-array -Wno-nested-anon-types -Wno-deprecated-declarations)
+target_compile_options(teeio_flags INTERFACE
+  "$<$<BOOL:$<TARGET_PROPERTY:TEEIO_BY_CLANG>>:${clang_options}>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  # uAPI structs may end in a flexible array; their {} is meant.
-  target_compile_options(teeio_flags INTERFACE -Wthread-safety -Wno-zero-length-array
-    -Wno-nested-anon-types -Wno-deprecated-declarations)  # the uAPI's unions; std::stable_sort of libstdc++ 12
+  target_compile_options(teeio_flags INTERFACE -Wthread-safety ${clang_options})
 elseif(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 sees vector::insert write past a buffer that it grew itself, and
   # std::string(...) + "..." past its small buffer (GCC bug 105651); with sanitizers also
@@ -60,10 +63,8 @@ function(teeio_test_code)
   foreach(target IN LISTS ARGN)
     target_compile_options(${target} PRIVATE ${teeio_test_options})
     if(TEEIO_TESTS_BY_CLANG AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT TEEIO_SANITIZE)
-      set_target_properties(${target} PROPERTIES CXX_COMPILER_LAUNCHER
+      set_target_properties(${target} PROPERTIES TEEIO_BY_CLANG ON CXX_COMPILER_LAUNCHER
         "${CMAKE_SOURCE_DIR}/tools/with_clang;${CMAKE_CXX_COMPILER};${CMAKE_CXX_COMPILER_LAUNCHER}")
-      target_compile_options(${target} PRIVATE -Wno-zero-length-array -Wno-nested-anon-types
-                                               -Wno-deprecated-declarations)
     endif()
   endforeach()
 endfunction()
