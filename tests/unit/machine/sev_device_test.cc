@@ -122,11 +122,16 @@ TEST_F(SevDevice, TheReportedTcbVersionIsTheHostsChoice) {
 }
 
 TEST_F(SevDevice, AVlekIsLookedAtAndRefusedByTheFirmware) {
-  const std::uint64_t stick = put(abi::sev_user_data_snp_wrapped_vlek_hashstick{});
+  abi::sev_user_data_snp_wrapped_vlek_hashstick stick{};
   abi::sev_user_data_snp_vlek_load load{
-      .len = sizeof load, .vlek_wrapped_version = 0, .rsvd = {}, .vlek_wrapped_address = stick};
+      .len = sizeof load, .vlek_wrapped_version = 0, .rsvd = {}, .vlek_wrapped_address = put(stick)};
   EXPECT_EQ(issue(abi::SNP_VLEK_LOAD, put(load)), number(Errno::kIo));
-  EXPECT_EQ(error, sev::Status::kBadMeasurement);
+  EXPECT_EQ(error, sev::Status::kBadSvn) << "of another TCB version than the reported one";
+  const std::uint64_t reported = sev::Chip::kCurrent.encode();
+  std::memcpy(stick.data + 0x190, &reported, sizeof reported);
+  load.vlek_wrapped_address = put(stick);
+  EXPECT_EQ(issue(abi::SNP_VLEK_LOAD, put(load)), number(Errno::kIo));
+  EXPECT_EQ(error, sev::Status::kBadMeasurement) << "nobody but AMD wraps one";
   load.vlek_wrapped_address = 0;
   EXPECT_EQ(issue(abi::SNP_VLEK_LOAD, put(load)), number(Errno::kInval));
   load.vlek_wrapped_version = 1;
