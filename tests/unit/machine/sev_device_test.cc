@@ -123,8 +123,10 @@ TEST_F(SevDevice, TheReportedTcbVersionIsTheHostsChoice) {
 
 TEST_F(SevDevice, AVlekIsLookedAtAndRefusedByTheFirmware) {
   abi::sev_user_data_snp_wrapped_vlek_hashstick stick{};
-  abi::sev_user_data_snp_vlek_load load{
-      .len = sizeof load, .vlek_wrapped_version = 0, .rsvd = {}, .vlek_wrapped_address = put(stick)};
+  abi::sev_user_data_snp_vlek_load load{.len = sizeof load,
+                                        .vlek_wrapped_version = 0,
+                                        .rsvd = {},
+                                        .vlek_wrapped_address = put(stick)};
   EXPECT_EQ(issue(abi::SNP_VLEK_LOAD, put(load)), number(Errno::kIo));
   EXPECT_EQ(error, sev::Status::kBadSvn) << "of another TCB version than the reported one";
   const std::uint64_t reported = sev::Chip::kCurrent.encode();
