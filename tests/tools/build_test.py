@@ -43,7 +43,8 @@ with tempfile.TemporaryDirectory() as temporary:
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(f"#!/bin/sh\n{text}\n")
         (root / name).chmod(0o755)
-    shutil.copy(sys.argv[1], root / "scripts/build")
+    for script in (sys.argv[1], pathlib.Path(sys.argv[1]).with_name("usage")):
+        shutil.copy(script, root / "scripts")
     (root / "CMakeLists.txt").write_text(PROJECT)
     (root / "CMakePresets.json").write_text(PRESETS)
     (root / "in").mkdir()
