@@ -22,7 +22,12 @@ target_compile_options(teeio_flags INTERFACE
   "$<$<BOOL:$<TARGET_PROPERTY:TEEIO_BY_CLANG>>:${clang_options}>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(teeio_flags INTERFACE -Wthread-safety ${clang_options})
-elseif(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+else()
+  # Room to leave garbage until it is gone with the process: a tenth to a fifth less time.
+  target_compile_options(teeio_flags INTERFACE
+    "$<$<NOT:$<BOOL:$<TARGET_PROPERTY:TEEIO_BY_CLANG>>>:--param=ggc-min-heapsize=1000000>")
+endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 sees vector::insert write past a buffer that it grew itself, and
   # std::string(...) + "..." past its small buffer (GCC bug 105651); with sanitizers also
   # members of std::regex that nobody set.

@@ -11,7 +11,7 @@ namespace {
 
 // IANA's registry "CBOR Web Token Claims".
 enum Claim : std::int64_t {
-  kChallenge = 10,
+  kNonce = 10,
   kInstance = 256,
   kProfile = 265,
   kLifecycle = 2395,
@@ -196,7 +196,7 @@ std::string_view cca_lifecycle_name(std::uint64_t lifecycle) {
 
 Bytes CcaPlatformClaims::encode() const {
   Cbor claims;
-  claims.map(service ? 9 : 8).integer(kChallenge).bytes(challenge);
+  claims.map(service ? 9 : 8).integer(kNonce).bytes(challenge);
   claims.integer(kInstance).bytes(instance);
   claims.integer(kProfile).text(profile);
   claims.integer(kLifecycle).integer(static_cast<std::int64_t>(lifecycle));
@@ -215,7 +215,7 @@ Result<CcaPlatformClaims> CcaPlatformClaims::decode(ByteView payload) {
   std::optional<std::int64_t> lifecycle;
   const auto read = [&](CborReader& in, std::int64_t key, Problem& problem) {
     switch (key) {
-      case kChallenge:
+      case kNonce:
         return take(in, out.challenge);
       case kInstance:
         return take(in, out.instance);
@@ -259,7 +259,7 @@ Result<CcaPlatformClaims> CcaPlatformClaims::decode(ByteView payload) {
 Bytes CcaRealmClaims::encode() const {
   const std::size_t optional = (profile ? 1U : 0U) + (instance ? 1U : 0U) + (private_mec ? 1U : 0U);
   Cbor claims;  // in TF-RMM's order: attest_app_realm_token_create()
-  claims.map(7 + optional).integer(kChallenge).bytes(challenge);
+  claims.map(7 + optional).integer(kNonce).bytes(challenge);
   if (instance) claims.integer(kInstance).bytes(*instance);
   claims.integer(kPersonalization).bytes(personalization);
   claims.integer(kRealmKey).bytes(public_key);
@@ -278,7 +278,7 @@ Result<CcaRealmClaims> CcaRealmClaims::decode(ByteView payload) {
   std::int64_t mec = 0;
   const auto read = [&](CborReader& in, std::int64_t key, Problem& problem) {
     switch (key) {
-      case kChallenge:
+      case kNonce:
         return take(in, out.challenge);
       case kInstance:
         return take(in, out.instance);

@@ -37,11 +37,11 @@ std::optional<Bytes> secret_from_hex(std::string_view text) {
   return from_hex(text);
 }
 
-constexpr std::array kAeads{SpdmAead::kAes128Gcm, SpdmAead::kAes256Gcm, SpdmAead::kChaCha20Poly1305,
-                            SpdmAead::kSm4Gcm};
+constexpr std::array kLoggedAeads{SpdmAead::kAes128Gcm, SpdmAead::kAes256Gcm,
+                                  SpdmAead::kChaCha20Poly1305, SpdmAead::kSm4Gcm};
 
 std::optional<SpdmAead> aead_named(std::string_view name) {
-  for (const SpdmAead aead : kAeads)
+  for (const SpdmAead aead : kLoggedAeads)
     if (spdm_aead_name(std::to_underlying(aead)) == name) return aead;
   return std::nullopt;
 }

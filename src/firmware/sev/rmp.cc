@@ -41,8 +41,7 @@ std::string_view rmp_fault_text(RmpFault fault) {
 
 void Rmp::touch(Hpa page, schedule::Touch::How how) const {
   if (monitor_ == nullptr) return;
-  using How = schedule::Touch::How;
-  monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), How::kRead);
+  monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), schedule::Touch::How::kRead);
   monitor_->touch(schedule::part(kRmpPages, raw(page_of(page))), how);
 }
 

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "base/check.h"
@@ -72,10 +70,6 @@ bool read_guest(State& s, const Td& td, Gpa from, std::span<std::byte> out) {
   const bool read = s.memory.read(*where, out, td.key()).has_value();
   TEEIO_CHECK(read, "a TD's page can be read with its key");
   return true;
-}
-
-std::string describe(Gpa gpa, Level level) {
-  return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
 }
 
 }  // namespace

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "base/check.h"
 #include "firmware/tdx/leaf.h"
 #include "firmware/tdx/mmiomt.h"
@@ -8,10 +6,6 @@
 
 namespace teeio::tdx {
 namespace {
-
-std::string describe(Gpa gpa, Level level) {
-  return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
-}
 
 /// Precondition: some TD has the page mapped.
 MmiomtEntry& mmiomt_data(State& s, Hpa address, Level level) {

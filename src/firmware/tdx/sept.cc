@@ -1,5 +1,7 @@
 #include "firmware/tdx/sept.h"
 
+#include <fmt/format.h>
+
 #include "base/check.h"
 
 namespace teeio::tdx {
@@ -19,6 +21,10 @@ bool points_to_table(SeptState state) {
 }
 
 }  // namespace
+
+std::string describe(Gpa gpa, Level level) {
+  return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
+}
 
 SeptEntry SeptEntry::make(SeptState state, Level level, Hpa address) {
   std::uint64_t value = raw(address) | static_cast<std::uint64_t>(state) << 52U;

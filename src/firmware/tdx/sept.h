@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/types.h"
 #include "firmware/tdx/td.h"
@@ -23,6 +24,9 @@ enum class SeptState : std::uint8_t {
   kMmioMapped = 8,
   kMmioBlocked = 9,
 };
+
+/// The operands of a leaf that names an entry, for its event.
+[[nodiscard]] std::string describe(Gpa gpa, Level level);
 
 /// One 8-byte entry as it lies in memory, where processor and IOMMU walk it:
 /// bits 0 read, 1 write, 7 page size, 51:12 address; the state is in bits 55:52,

@@ -15,11 +15,6 @@ namespace {
 
 using wire::SpdmCode;
 
-std::uint8_t version_of(Link& link) {
-  const auto agreed = link.requester().negotiated();
-  return agreed ? agreed->version : wire::kSpdmVersion12;
-}
-
 /// After ALGORITHMS, with a requester that can authenticate itself; skipped where the
 /// responder does not offer `flags`.
 std::expected<Link, Verdict> able(std::expected<Link, Verdict> link, std::uint32_t flags) {

@@ -17,6 +17,12 @@ namespace teeio::serve::validate {
   return writer.take();
 }
 
+/// What was negotiated on the link; 1.2 where nothing was.
+[[nodiscard]] inline std::uint8_t version_of(Link& link) {
+  const auto agreed = link.requester().negotiated();
+  return agreed ? agreed->version : wire::kSpdmVersion12;
+}
+
 /// VERSION and CAPABILITIES have been exchanged, ALGORITHMS has not. The requester on
 /// the link knows nothing of it.
 [[nodiscard]] Reply raw_version(Link& link);

@@ -14,7 +14,7 @@ using Kind = Verdict::Kind;
 constexpr std::string_view kGreen = "\x1b[32m";
 constexpr std::string_view kRed = "\x1b[31m";
 constexpr std::string_view kYellow = "\x1b[33m";
-constexpr std::string_view kPlain = "\x1b[0m";
+constexpr std::string_view kNoColour = "\x1b[0m";
 
 std::string_view colour_of(Kind kind) {
   switch (kind) {
@@ -25,7 +25,7 @@ std::string_view colour_of(Kind kind) {
     case Kind::kSkip:
       return kYellow;
   }
-  return kPlain;
+  return kNoColour;
 }
 
 /// Where a capture has the case; empty: nowhere.
@@ -64,8 +64,8 @@ std::string tap_line(std::size_t number, const CaseResult& result, bool colour) 
   const Kind kind = result.verdict.kind;
   const std::string_view word = kind == Kind::kFail ? "not ok" : "ok";
   std::string line =
-      fmt::format("{}{}{} {} - {}: {}", colour ? colour_of(kind) : "", word, colour ? kPlain : "",
-                  number, result.planned.id, result.planned.row.claim);
+      fmt::format("{}{}{} {} - {}: {}", colour ? colour_of(kind) : "", word,
+                  colour ? kNoColour : "", number, result.planned.id, result.planned.row.claim);
   if (kind == Kind::kSkip) line += fmt::format(" # SKIP {}", result.verdict.why);
   line += '\n';
   if (!result.verdict.remark.empty()) line += fmt::format("# remark: {}\n", result.verdict.remark);

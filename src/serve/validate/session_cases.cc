@@ -14,11 +14,6 @@ using wire::SpdmErrorCode;
 
 constexpr unsigned kManySessions = 16;
 
-std::uint8_t version_of(Link& link) {
-  const auto agreed = link.requester().negotiated();
-  return agreed ? agreed->version : wire::kSpdmVersion12;
-}
-
 Reply ask_inside(Link& link, std::uint32_t session) {
   return link.raw(harmless_request(link), session);
 }
