@@ -55,7 +55,6 @@ Result<std::int64_t> ioctl_ioas_allow_iovas(Call& call) {
   TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
   if (arg.__reserved != 0) return unknown_flag();
   TEEIO_TRY(context(call).ioas_iova_ranges(arg.ioas_id));  // it is there
-  if (arg.num_iovas > kMaxRanges) return fail(Errno::kNoMem, "too many IOVA ranges");
   std::vector<iommufd::IovaRange> ranges;
   std::map<std::uint64_t, std::uint64_t> last_of;  // by where they begin
   for (std::uint32_t i = 0; i < arg.num_iovas; ++i) {
@@ -67,6 +66,7 @@ Result<std::int64_t> ioctl_ioas_allow_iovas(Call& call) {
     if (range.start >= range.last ||
         (behind != last_of.begin() && std::prev(behind)->second >= range.start))
       return fail(Errno::kInval, "a range is empty or meets another");
+    if (i == kMaxRanges) return fail(Errno::kNoMem, "too many IOVA ranges");
     last_of.emplace(range.start, range.last);
     ranges.push_back({.first = range.start, .last = range.last});
   }

@@ -40,8 +40,7 @@ Result<std::int64_t> ioctl_viommu_alloc(Call& call) {
   TEEIO_ASSIGN(Arg arg,
                copy_struct_in<Arg>(call.memory(), call.argument,
                                    offsetof(Arg, out_viommu_id) + sizeof(Arg::out_viommu_id)));
-  if (arg.__reserved != 0) return unknown_flag();
-  // The profile's number of the TSM's vIOMMU becomes iommufd's own.
+  // Linux ignores __reserved. The profile's number of the TSM's vIOMMU becomes iommufd's own.
   std::uint32_t type = arg.type;
   const std::uint32_t tsm_type = abi::proposed_abi(call.host.profile).viommu_type_tsm;
   if (type == tsm_type)

@@ -50,6 +50,9 @@ inline constexpr Field kPopulate[] = {TEEIO_FIELD(kvm_arm_rmi_populate, base, kH
                                       TEEIO_FIELD(kvm_arm_rmi_populate, size, kHex),
                                       TEEIO_FIELD(kvm_arm_rmi_populate, source_uaddr, kHex),
                                       TEEIO_FIELD(kvm_arm_rmi_populate, flags, kHex)};
+inline constexpr Field kTranslation[] = {TEEIO_FIELD(kvm_translation, linear_address, kHex),
+                                         TEEIO_FIELD(kvm_translation, physical_address, kHex),
+                                         TEEIO_FIELD(kvm_translation, valid, kNumber)};
 inline constexpr Field kVcpuInit[] = {TEEIO_FIELD(kvm_vcpu_init, target, kNumber)};
 inline constexpr Field kOneReg[] = {TEEIO_FIELD(kvm_one_reg, id, kHex),
                                     TEEIO_FIELD(kvm_one_reg, addr, kHex)};

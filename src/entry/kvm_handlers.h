@@ -71,6 +71,7 @@ Result<std::int64_t> ioctl_get_regs(Call& call);
 Result<std::int64_t> ioctl_set_regs(Call& call);
 Result<std::int64_t> ioctl_get_sregs(Call& call);
 Result<std::int64_t> ioctl_set_sregs(Call& call);
+Result<std::int64_t> ioctl_translate(Call& call);
 Result<std::int64_t> ioctl_pre_fault_memory(Call& call);
 Result<std::int64_t> ioctl_vcpu_memory_encrypt_op(Call& call);
 Result<std::int64_t> ioctl_set_cpuid2(Call& call);

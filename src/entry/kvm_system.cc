@@ -3,6 +3,7 @@
 #include "abi/kvm.h"
 #include "entry/copy.h"
 #include "entry/kvm_handlers.h"
+#include "entry/kvm_registers.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/vm_file.h"
 #include "host/kvm/x86/msrs.h"
@@ -107,6 +108,8 @@ std::int64_t capability(std::uint64_t number, const Asked& asked) {
       return kvm::x86::kHypercallExits;
     case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
       return asked.vm != nullptr ? static_cast<std::int64_t>(asked.vm->x86().bus_cycle_ns()) : 1;
+    case KVM_CAP_SYNC_REGS:
+      return static_cast<std::int64_t>(kvm_sync_fields(asked.vm));
     case KVM_CAP_NR_MEMSLOTS:
       return kvm::kUserMemSlots;
     case KVM_CAP_NR_VCPUS:

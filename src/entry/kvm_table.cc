@@ -100,11 +100,13 @@ constexpr Row kVm[] = {
 
 constexpr Row kVcpu[] = {
     {KVM_RUN, "KVM_RUN", ioctl_run, kPlain, Support::kPartial,
-     "no interrupts, no #VE, no exceptions through the guest's IDT; code segments start at 0"},
+     "no interrupts, so no KVM_EXIT_IOAPIC_EOI; no #VE, no exceptions through the guest's IDT; "
+     "code segments start at 0"},
     {KVM_GET_REGS, "KVM_GET_REGS", ioctl_get_regs, kRegs},
     {KVM_SET_REGS, "KVM_SET_REGS", ioctl_set_regs, kRegs},
     {KVM_GET_SREGS, "KVM_GET_SREGS", ioctl_get_sregs, kSregs},
     {KVM_SET_SREGS, "KVM_SET_SREGS", ioctl_set_sregs, kSregs},
+    {KVM_TRANSLATE, "KVM_TRANSLATE", ioctl_translate, kTranslation},
     {KVM_PRE_FAULT_MEMORY, "KVM_PRE_FAULT_MEMORY", ioctl_pre_fault_memory, kPreFault},
     {KVM_ARM_VCPU_INIT, "KVM_ARM_VCPU_INIT", ioctl_vcpu_init, kVcpuInit, Support::kPartial,
      "a realm's: PSCI_0_2 and POWER_OFF"},

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "entry/copy.h"
 #include "entry/kvm_handlers.h"
+#include "entry/kvm_registers.h"
 #include "entry/vendor_vms.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/vcpu_file.h"
@@ -130,49 +131,6 @@ void show(const kvm::VcpuShown& shown, abi::kvm_run& run) {
   run.flags = 0;
 }
 
-abi::kvm_regs to_abi(const hw::CpuRegisters& r) {
-  return {.rax = r.rax,
-          .rbx = r.rbx,
-          .rcx = r.rcx,
-          .rdx = r.rdx,
-          .rsi = r.rsi,
-          .rdi = r.rdi,
-          .rsp = r.rsp,
-          .rbp = r.rbp,
-          .r8 = r.r8,
-          .r9 = r.r9,
-          .r10 = r.r10,
-          .r11 = r.r11,
-          .r12 = r.r12,
-          .r13 = r.r13,
-          .r14 = r.r14,
-          .r15 = r.r15,
-          .rip = r.rip,
-          .rflags = r.rflags};
-}
-
-hw::CpuRegisters from_abi(const abi::kvm_regs& r) {
-  constexpr std::uint64_t kRflagsFixed = 2;
-  return {.rax = r.rax,
-          .rbx = r.rbx,
-          .rcx = r.rcx,
-          .rdx = r.rdx,
-          .rsi = r.rsi,
-          .rdi = r.rdi,
-          .rsp = r.rsp,
-          .rbp = r.rbp,
-          .r8 = r.r8,
-          .r9 = r.r9,
-          .r10 = r.r10,
-          .r11 = r.r11,
-          .r12 = r.r12,
-          .r13 = r.r13,
-          .r14 = r.r14,
-          .r15 = r.r15,
-          .rip = r.rip,
-          .rflags = r.rflags | kRflagsFixed};
-}
-
 }  // namespace
 
 Result<std::int64_t> ioctl_run(Call& call) {
@@ -184,43 +142,15 @@ Result<std::int64_t> ioctl_run(Call& call) {
                                  .interrupt_window = page.run().request_interrupt_window != 0,
                                  .cr8 = page.run().cr8};
   const VendorVm* vendor = vendor_vm(vcpu.vm().type());
-  TEEIO_ASSIGN(const kvm::VcpuExit exit,
-               vcpu.run(call.caller, completion_of(page, vendor), request));
+  const auto taken = take_synced_registers(vcpu, page.run());
+  const auto ran = taken ? vcpu.run(call.caller, completion_of(page, vendor), request)
+                         : Result<kvm::VcpuExit>(std::unexpected(taken.error()));
+  store_synced_registers(vcpu, page.run());
+  TEEIO_ASSIGN(const kvm::VcpuExit exit, ran);
   if (exit.reason == kvm::VcpuExit::Reason::kInterrupted && !request.immediate_exit)
     page.run().exit_reason = KVM_EXIT_INTR;
   show(vcpu.shown(), page.run());
   return encode(exit, page, vendor);
-}
-
-Result<std::int64_t> ioctl_get_regs(Call& call) {
-  const schedule::Lock lock(vcpu_of(call).mutex());
-  TEEIO_ASSIGN(const hw::CpuRegisters registers, vcpu_of(call).registers());
-  TEEIO_TRY(copy_out(call.memory(), call.argument, to_abi(registers)));
-  return 0;
-}
-
-Result<std::int64_t> ioctl_set_regs(Call& call) {
-  using Arg = abi::kvm_regs;
-  TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
-  const schedule::Lock lock(vcpu_of(call).mutex());
-  TEEIO_TRY(vcpu_of(call).set_registers(from_abi(arg)));
-  return 0;
-}
-
-Result<std::int64_t> ioctl_get_sregs(Call& call) {
-  abi::kvm_sregs sregs{};
-  const schedule::Lock lock(vcpu_of(call).mutex());
-  TEEIO_TRY(vcpu_of(call).special(writable_bytes_of(sregs)));
-  TEEIO_TRY(copy_out(call.memory(), call.argument, sregs));
-  return 0;
-}
-
-Result<std::int64_t> ioctl_set_sregs(Call& call) {
-  using Arg = abi::kvm_sregs;
-  TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
-  const schedule::Lock lock(vcpu_of(call).mutex());
-  TEEIO_TRY(vcpu_of(call).set_special(bytes_of(arg)));
-  return 0;
 }
 
 /// kvm_vcpu_pre_fault_memory(): progress is success, and the rest is reported.

@@ -4,6 +4,7 @@
 
 #include "guest/cpu_exits.h"
 #include "guest/factory.h"
+#include "guest/lazy_cpu.h"
 #include "guest/unicorn_access.h"
 
 // Out here, because the sum of enumerators inside would meet base's operators.
@@ -21,7 +22,7 @@ constexpr std::size_t kMaxPages = 512;
 }  // namespace
 
 std::unique_ptr<hw::CpuFactory> make_unicorn_factory() {
-  return std::make_unique<FactoryOf<UnicornCpu>>();
+  return std::make_unique<LazyFactory<UnicornCpu>>();
 }
 
 Result<std::unique_ptr<UnicornCpu>> UnicornCpu::create(hw::GuestMemory& memory) {

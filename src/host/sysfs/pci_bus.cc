@@ -1,7 +1,6 @@
 #include "host/sysfs/pci_bus.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "host/sysfs/char_devices.h"
@@ -11,11 +10,6 @@
 
 namespace teeio::sysfs {
 namespace {
-
-std::uint32_t id_of(hw::PciFunction& function) {
-  const PciIdentity id = pci_identity(function);
-  return static_cast<std::uint32_t>(id.vendor) << 16U | id.device;
-}
 
 /// The function that `text` names as its directory is called.
 Result<Host::Function> named(Host& host, std::string_view text) {
@@ -33,7 +27,8 @@ bool vfio_matches(const Environment& environment, const Host::Function& function
   hw::PciFunction* const pf = function.pci->physical_function();
   if (pf != nullptr && !environment.settings.of(pf->bdf()).vf_autoprobe)
     return false;  // pci_device_can_probe()
-  return environment.settings.has_id(id_of(*function.pci));
+  const DynamicId id = DynamicId::of(pci_identity(*function.pci));
+  return environment.settings.with_ids([&](const DynamicIds& ids) { return ids.match(id); });
 }
 
 /// The machine's driver of a card's own kind takes PFs that nobody has promised away.
@@ -101,29 +96,16 @@ void rescan(const Environment& environment, std::optional<Bdf> bus) {
   environment.refresh();
 }
 
-/// Vendor and device, the first two of the up to seven hexadecimal numbers.
-std::optional<std::uint32_t> parse_id(std::string_view text) {
-  text = trimmed(text);
-  std::uint32_t id = 0;
-  for (int i = 0; i < 2; ++i) {
-    const std::size_t start = text.find_first_not_of(" \t");
-    if (start == std::string_view::npos) return std::nullopt;
-    text.remove_prefix(start);
-    std::uint16_t word = 0;
-    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), word, 16);
-    if (error != std::errc{}) return std::nullopt;
-    text.remove_prefix(static_cast<std::size_t>(stop - text.data()));
-    id = id << 16U | word;
-  }
-  return id;
-}
-
 /// new_id_store(): the id is there from now on, and functions without a driver
 /// that have it are probed.
 Result<void> store_new_id(const Environment& environment, std::string_view text) {
-  const auto id = parse_id(text);
-  if (!id) return fail(Errno::kInval, "new_id takes a vendor and a device in hexadecimal");
-  if (!environment.settings.add_id(*id)) return fail(Errno::kExist, "vfio-pci has the id already");
+  const auto written = parse_dynamic_id(text);
+  if (!written) return fail(Errno::kInval, "new_id takes a vendor and a device in hexadecimal");
+  if (written->driver_data != 0)
+    return fail(Errno::kInval, "no entry of vfio-pci's table has this driver_data");
+  const bool unique = written->fields != 7;
+  if (!environment.settings.with_ids([&](DynamicIds& ids) { return ids.add(written->id, unique); }))
+    return fail(Errno::kExist, "vfio-pci has the id already");
   for (const Host::Function& function : environment.host.functions())
     probe_function(environment, function);
   environment.refresh();
@@ -131,9 +113,10 @@ Result<void> store_new_id(const Environment& environment, std::string_view text)
 }
 
 Result<void> store_remove_id(const Environment& environment, std::string_view text) {
-  const auto id = parse_id(text);
-  if (!id) return fail(Errno::kInval, "remove_id takes a vendor and a device in hexadecimal");
-  if (!environment.settings.remove_id(*id)) return fail(Errno::kNoDev, "vfio-pci has no such id");
+  const auto written = parse_dynamic_id(text);
+  if (!written) return fail(Errno::kInval, "remove_id takes a vendor and a device in hexadecimal");
+  if (!environment.settings.with_ids([&](DynamicIds& ids) { return ids.remove(written->id); }))
+    return fail(Errno::kNoDev, "vfio-pci has no such id");
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "host/sysfs/dynamic_ids.h"
 #include "schedule/mutex.h"
 
 namespace teeio::sysfs {
@@ -70,19 +71,11 @@ class Settings {
     if (const auto at = functions_.find(bdf); at != functions_.end()) change(at->second);
   }
 
-  /// vfio-pci's dynamic ids: vendor 31:16, device 15:0. False: there already, or
-  /// not there.
-  [[nodiscard]] bool add_id(std::uint32_t id) {
+  /// Calls `use` with vfio-pci's dynamic ids, and gives what it gives. `use` takes no lock.
+  template <class Use>
+  bool with_ids(Use use) {
     const schedule::Lock lock(mutex_);
-    return ids_.insert(id).second;
-  }
-  [[nodiscard]] bool remove_id(std::uint32_t id) {
-    const schedule::Lock lock(mutex_);
-    return ids_.erase(id) != 0;
-  }
-  [[nodiscard]] bool has_id(std::uint32_t id) const {
-    const schedule::Lock lock(mutex_);
-    return ids_.contains(id);
+    return use(ids_);
   }
 
  private:
@@ -90,7 +83,7 @@ class Settings {
   std::map<Bdf, FunctionSettings> functions_ TEEIO_GUARDED_BY(mutex_);
   bool enable_sriov_ TEEIO_GUARDED_BY(mutex_) = false;
   bool autoprobe_ TEEIO_GUARDED_BY(mutex_) = true;
-  std::set<std::uint32_t> ids_ TEEIO_GUARDED_BY(mutex_);
+  DynamicIds ids_ TEEIO_GUARDED_BY(mutex_);
 };
 
 }  // namespace teeio::sysfs

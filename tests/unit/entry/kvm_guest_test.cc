@@ -57,6 +57,69 @@ struct Guest : KvmVm {
   abi::kvm_userspace_memory_region slot{};
 };
 
+// sync_regs(), store_regs()
+TEST(KvmGuest, RegistersTravelInTheRunPage) {
+  Guest guest({0x43, 0xf4});  // inc ebx; hlt
+  EXPECT_EQ(guest.extension(guest.vmm.kvm, KVM_CAP_SYNC_REGS), 7);
+  abi::kvm_run& page = guest.page();
+  page.kvm_valid_regs = 8;
+  EXPECT_EQ(error_of(guest.vmm.ioctl(guest.vmm.vcpu, KVM_RUN, std::uint64_t{0})), Errno::kInval);
+  page.kvm_valid_regs = 7;
+  EXPECT_EQ(guest.run(), KVM_EXIT_HLT);
+  EXPECT_EQ(page.s.regs.regs.rbx, 1U);
+  EXPECT_EQ(page.s.regs.regs.rip, kCode + 2);
+  EXPECT_EQ(page.s.regs.sregs.cs.selector, 8);
+  page.s.regs.regs.rbx = 0x77;
+  page.s.regs.regs.rip = kCode;
+  page.kvm_dirty_regs = 1;
+  EXPECT_EQ(guest.run(), KVM_EXIT_HLT);
+  EXPECT_EQ(page.kvm_dirty_regs, 0U);
+  EXPECT_EQ(page.s.regs.regs.rbx, 0x78U);
+  EXPECT_EQ(guest.regs().rbx, 0x78U);
+  page.s.regs.events.exception.injected = 1;
+  page.s.regs.events.exception.nr = 32;
+  page.kvm_dirty_regs = 4;
+  EXPECT_EQ(error_of(guest.vmm.ioctl(guest.vmm.vcpu, KVM_RUN, std::uint64_t{0})), Errno::kInval);
+  EXPECT_EQ(page.kvm_dirty_regs, 4U);
+}
+
+// kvm_arch_vcpu_ioctl_translate(). oracle:kvm_translate has every paging mode.
+TEST(KvmGuest, LinearAddressesAreTranslatedByTheGuestsTables) {
+  Guest guest({0xf4});
+  ASSERT_TRUE(guest.set_cpuid(guest.supported()).has_value());
+  const auto translate = [&](std::uint64_t linear) {
+    abi::kvm_translation arg{};
+    arg.linear_address = linear;
+    return guest.get(guest.vmm.vcpu, KVM_TRANSLATE, arg);
+  };
+  EXPECT_EQ(translate(0xffff'8000'0000'1234).physical_address, 0xffff'8000'0000'1234U);
+  const auto put = [&](std::uint64_t gpa, std::uint64_t entry) {
+    EXPECT_TRUE(guest.vmm.memory().write(guest.slot.userspace_addr + gpa, bytes_of(entry)));
+  };
+  put(0x4000, 0x5003);
+  put(0x5000, 0x6003);
+  put(0x6000, 0x7003);
+  put(0x6008, 0x60'0083);  // 2 MiB
+  put(0x7008, 0xabc'd001);
+  auto sregs = guest.get<abi::kvm_sregs>(guest.vmm.vcpu, KVM_GET_SREGS);
+  sregs.cr0 |= 1U << 31U;
+  sregs.cr3 = 0x4000;
+  sregs.cr4 = 0x20;
+  sregs.efer = 0x500;
+  sregs.cs.l = 1;
+  sregs.cs.db = 0;
+  ASSERT_TRUE(guest.set(guest.vmm.vcpu, KVM_SET_SREGS, sregs).has_value());
+  EXPECT_EQ(translate(0x1042).physical_address, 0xabc'd042U);
+  EXPECT_EQ(translate(0x1042).valid, 1);
+  EXPECT_EQ(translate(0x21'2345).physical_address, 0x61'2345U);
+  EXPECT_EQ(translate(0x2000).valid, 0);
+  EXPECT_EQ(translate(0x2000).physical_address, ~std::uint64_t{0});
+  std::uint64_t entry = 0;
+  ASSERT_TRUE(
+      guest.vmm.memory().read(guest.slot.userspace_addr + 0x7008, writable_bytes_of(entry)));
+  EXPECT_EQ(entry, 0xabc'd021U) << "accessed";
+}
+
 TEST(KvmGuest, CpuidIsWhatTheVmmSet) {
   Guest guest({0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0xf4});  // mov eax, 1; cpuid; hlt
   KvmVm::CpuidList list = guest.supported();

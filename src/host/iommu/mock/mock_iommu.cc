@@ -187,8 +187,9 @@ Result<void> Iommu::attach_pasid(std::uint32_t group, std::uint32_t pasid,
   TEEIO_CHECK(&domain.iommu() == this, "a domain is attached behind another IOMMU");
   const schedule::Lock lock(mutex_);
   Function& function = at(group);
-  // One without PASIDs is not told, and not in the way (__iommu_set_group_pasid()).
-  if (function.kind.pasid && pasid >= 1U << kPasidWidth)
+  // "pasid-num-bits" of one without is 0, and so PASID 0 all that it has
+  // (dev_iommu_get_max_pasids()).
+  if (pasid >= (function.kind.pasid ? 1U << kPasidWidth : 1U))
     return fail(Errno::kInval, "the function does not have this PASID");
   if (function.kind.pasid && pasid == kFailingPasid) {
     if (std::exchange(function.next_fails, !function.next_fails))

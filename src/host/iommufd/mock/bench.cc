@@ -20,6 +20,15 @@ constexpr std::uint32_t kNumbers = 65536;  // functions of one PCI domain
 /// Of the program's memory that is looked at once.
 constexpr std::uint64_t kPiece = 4096 * kPageSize;
 
+/// As many of the pages as are looked up at once; where some are not there, the first one, since
+/// Linux asks page by page (get_user_pages_fast() of one). Errors: EFAULT.
+Result<std::vector<mm::PageId>> pages_at(mm::UserMemory& memory, std::uint64_t address,
+                                         std::uint64_t length) {
+  auto pages = memory.pages(address, std::min(kPiece, length));
+  if (pages || length <= kPageSize) return pages;
+  return memory.pages(address, kPageSize);
+}
+
 std::unexpected<Error> is_not_so() {
   return fail(Errno::kInval, "the test expects something else");
 }
@@ -119,7 +128,9 @@ Result<iommufd::ObjectId> Bench::attach_pasid(iommufd::Context& context, iommufd
                                               iommufd::ObjectId pt_id, std::uint32_t pasid) {
   TEEIO_ASSIGN(const auto device, iommufd::find<TestDevice>(context.objects(), stdev_id));
   const schedule::WriteLock lock(device->iopf_rwsem);
-  return device->idevice().attach(pt_id, pasid);
+  TEEIO_ASSIGN(const iommufd::ObjectId hwpt, device->idevice().attach(pt_id, pasid));
+  device->pasids.insert(pasid);
+  return hwpt;
 }
 
 Result<void> Bench::detach_pasid(iommufd::Context& context, iommufd::ObjectId stdev_id,
@@ -169,7 +180,7 @@ Result<void> Bench::check_map(iommufd::Context& context, mm::UserMemory& memory,
   for (std::uint64_t at = 0; at < length; at += page) {
     if (address + at - begin >= pages.size() * kPageSize) {
       begin = mm::page_base(address + at);
-      TEEIO_ASSIGN(pages, memory.pages(begin, std::min(kPiece, address + length - begin)));
+      TEEIO_ASSIGN(pages, pages_at(memory, begin, address + length - begin));
     }
     const auto place = hwpt->ioas().iopt.place(iova + at);
     const auto hpa = domain->translate(Iova{iova + at});
@@ -185,11 +196,12 @@ Result<void> Bench::check_refs(mm::UserMemory& memory, std::uint64_t address, st
                                std::uint32_t refs) {
   if (!is_page_aligned(address) || !is_page_aligned(length) || address + length < address)
     return fail(Errno::kInval, "the range is not page aligned");
-  for (std::uint64_t at = 0; at < length; at += kPiece) {
-    TEEIO_ASSIGN(const auto pages, memory.pages(address + at, std::min(kPiece, length - at)));
+  for (std::uint64_t at = 0; at < length;) {
+    TEEIO_ASSIGN(const auto pages, pages_at(memory, address + at, length - at));
     for (const mm::PageId& page : pages)
       if (pins_.count(page) != refs)
         return fail(Errno::kIo, "a page is pinned more or less often than the test expects");
+    at += pages.size() * kPageSize;
   }
   return {};
 }

@@ -35,6 +35,8 @@ void TestDevice::destroy() {
   if (idevice_ != nullptr) {
     {
       const schedule::WriteLock lock(iopf_rwsem);
+      for (const std::uint32_t pasid : pasids) idevice_->detach(pasid);
+      pasids.clear();
       idevice_->detach();
     }
     idevice_->unbind();

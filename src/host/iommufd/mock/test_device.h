@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 
 #include "host/iommufd/context.h"
 #include "host/iommufd/device_handle.h"
@@ -34,10 +35,12 @@ class TestDevice final : public iommufd::Object, public iommufd::DeviceHandle {
   [[nodiscard]] bool holds_context() const override { return false; }
 
   schedule::RwMutex iopf_rwsem{schedule::Rank::kVfioDevset};
+  /// Those that were attached and may be so still.
+  std::set<std::uint32_t> pasids TEEIO_GUARDED_BY(iopf_rwsem);
 
  private:
   ~TestDevice() override = default;
-  /// iommufd_selftest_destroy().
+  /// iommufd_selftest_destroy(), which leaves PASIDs attached: a WARN, and a device that stays.
   void destroy() override;
 
   iommufd::Context& context_;

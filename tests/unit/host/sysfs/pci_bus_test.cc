@@ -44,6 +44,32 @@ TEST_F(PciBus, NewIdBindsFunctionsWithoutADriver) {
   EXPECT_EQ(store(system, vfio + "/remove_id", "1af4 10c9\n"), "ok");
 }
 
+// new_id_store() and remove_id_store() of Linux drivers/pci/pci-driver.c; a Linux 7.3 was asked.
+TEST_F(PciBus, DynamicIdsAreReadAsSscanfReadsThem) {
+  const auto add = [&](const char* text) { return store(system, vfio + "/new_id", text); };
+  const auto remove = [&](const char* text) { return store(system, vfio + "/remove_id", text); };
+  EXPECT_EQ(add("1234"), "EINVAL");
+  EXPECT_EQ(add("-1 5"), "EINVAL");
+  EXPECT_EQ(add("0x1234  0X5678"), "ok");
+  EXPECT_EQ(add("1234 5678 1 2 3 4"), "EEXIST");  // the first one is any subsystem's
+  EXPECT_EQ(add("12345 67890"), "ok");            // wider than an id can be: nobody's
+  EXPECT_EQ(add("1234 5678 0 0 0 0 9"), "EINVAL");
+  EXPECT_EQ(add("1234 5678 0 0 0 0 0"), "ok");  // all seven: nobody looks whether it is there
+  EXPECT_EQ(remove("1234 5678 ffff ffff"), "ENODEV");
+  EXPECT_EQ(remove("1234 5678"), "ok");
+  EXPECT_EQ(remove("1234 5678 0 0"), "ok");
+  EXPECT_EQ(remove("1234 5678"), "ENODEV");
+  EXPECT_EQ(remove("12345 67890"), "ok");
+}
+
+TEST_F(PciBus, DynamicIdOfAnotherSubsystemOrClassIsNotTheFunctions) {
+  EXPECT_EQ(store(system, vfio + "/new_id", "1af4 10c9 dead beef"), "ok");
+  EXPECT_EQ(store(system, vfio + "/new_id", "1af4 10c9 ffffffff ffffffff ff0000 ff0000"), "ok");
+  EXPECT_FALSE(exists(system, kPlainDir + "/driver"));
+  EXPECT_EQ(store(system, vfio + "/new_id", "1af4 10c9"), "ok");
+  EXPECT_TRUE(exists(system, kPlainDir + "/driver"));
+}
+
 TEST_F(PciBus, GroupsAndIommusHoldTheirFunctions) {
   EXPECT_EQ(system.tree().resolve("/sys/kernel/iommu_groups/1/devices/0000:01:00.0"), kCardDir);
   EXPECT_EQ(system.tree().resolve("/sys/class/iommu/dmar0/devices/0000:01:00.1"), kVfDir);

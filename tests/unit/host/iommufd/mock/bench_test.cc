@@ -318,6 +318,17 @@ TEST_F(BenchTest, APasidThatCannotChangeKeepsWhatItHad) {
   EXPECT_TRUE(replace(device, ioas).has_value());
 }
 
+TEST_F(BenchTest, AFunctionGoesWithThePasidsThatItIsAttachedBy) {
+  const auto device = add(ioas, 4);
+  const auto one = *hwpt(device, ioas, kPasids);
+  ASSERT_TRUE(replace(device, one).has_value());
+  ASSERT_TRUE(bench.attach_pasid(*context, device.stdev_id, one, 1).has_value());
+  ASSERT_TRUE(bench.attach_pasid(*context, device.stdev_id, one, 2).has_value());
+  EXPECT_EQ(error_of(context->destroy(one)), Errno::kBusy);
+  ASSERT_TRUE(context->destroy(device.stdev_id).has_value());
+  EXPECT_TRUE(context->destroy(one).has_value());
+}
+
 TEST_F(BenchTest, AnAccessLetsGoOfWhatIsUnmapped) {
   auto file = *AccessFile::create(*context, ioas, iommufd::Access::Pages::kPinned);
   ASSERT_TRUE(map(kIova, kPageSize, 5).has_value());  // for reading

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+
+#include "base/check.h"
+#include "hw/cpu.h"
+#include "schedule/atomic.h"
+
+namespace teeio::guest {
+
+/// A vCPU whose engine is opened when somebody runs it or asks for its registers: an engine has
+/// 3 MiB that are touched, and a VM may have 1,024 vCPUs of which most never run.
+///
+/// Lifetime, locking: as hw::Cpu.
+template <class Engine>
+class LazyCpu final : public hw::Cpu {
+ public:
+  explicit LazyCpu(hw::GuestMemory& memory) : memory_(memory) {}
+
+  hw::CpuExit run() override { return engine().run(); }
+  void kick() override {
+    kicked_.store(true);
+    if (hw::Cpu* const open = open_.load(); open != nullptr) open->kick();
+  }
+  void flush(Gpa start, std::uint64_t size_bytes) override {
+    // Without an engine nothing is cached.
+    if (hw::Cpu* const open = open_.load(); open != nullptr) open->flush(start, size_bytes);
+  }
+  void set_read_result(std::uint64_t value) override { engine().set_read_result(value); }
+  [[nodiscard]] hw::CpuRegisters registers() const override { return engine().registers(); }
+  void set_registers(const hw::CpuRegisters& registers) override {
+    engine().set_registers(registers);
+  }
+  Result<void> get_special(std::span<std::byte> out) const override {
+    return engine().get_special(out);
+  }
+  Result<void> set_special(ByteView in) override { return engine().set_special(in); }
+  void start_flat(const hw::FlatStart& start) override { engine().start_flat(start); }
+  void set_private_bit(std::uint64_t bit) override { engine().set_private_bit(bit); }
+  void set_msr(std::uint32_t number, std::uint64_t value) override {
+    engine().set_msr(number, value);
+  }
+  [[nodiscard]] std::optional<std::uint64_t> msr(std::uint32_t number) const override {
+    return engine().msr(number);
+  }
+
+ private:
+  hw::Cpu& engine() const {
+    if (engine_ == nullptr) {
+      auto made = Engine::create(memory_);
+      TEEIO_CHECK(made.has_value(), "no memory for a guest engine");
+      engine_ = std::move(*made);
+      open_.store(engine_.get());
+      if (kicked_.load()) engine_->kick();
+    }
+    return *engine_;
+  }
+
+  hw::GuestMemory& memory_;
+  mutable std::unique_ptr<hw::Cpu> engine_;
+  mutable schedule::Atomic<hw::Cpu*> open_{nullptr};  ///< engine_, for kick() and flush()
+  schedule::Atomic<bool> kicked_{false};
+};
+
+/// Makes vCPUs without engines.
+template <class Engine>
+class LazyFactory final : public hw::CpuFactory {
+ public:
+  Result<std::unique_ptr<hw::Cpu>> make(hw::GuestMemory& memory) override {
+    return std::make_unique<LazyCpu<Engine>>(memory);
+  }
+};
+
+}  // namespace teeio::guest

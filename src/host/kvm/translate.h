@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/types.h"
+#include "host/mm/user_memory.h"
+
+namespace teeio::kvm {
+
+class Vm;
+
+/// The registers that decide how a guest's linear addresses are translated.
+struct GuestPaging {
+  std::uint64_t cr0 = 0, cr3 = 0, cr4 = 0, efer = 0;
+};
+
+/// Where a linear address leads by the guest's own tables, which are read where the program has
+/// the memslots; nobody's rights are asked for, and accessed bits are set. nullopt: nowhere.
+/// Source: Linux arch/x86/kvm/mmu/paging_tmpl.h, walk_addr_generic(), for
+/// kvm_mmu_gva_to_gpa_system(); a large page's reserved bits and PSE-36 are not looked at.
+std::optional<Gpa> translate(Vm& vm, mm::UserMemory& memory, const GuestPaging& paging,
+                             std::uint64_t linear);
+
+}  // namespace teeio::kvm
