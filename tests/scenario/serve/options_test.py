@@ -701,6 +701,7 @@ def idle_words():
                         ((*few, "--algorithms", "AES-128-GCM"), "--algorithms AES-128-GCM changes nothing"),
                         (("--fault", "unasked@SEND_EVENT"), "without EVENT"),
                         (("--fault", "truncated@SEND_EVENT"), "without EVENT"),
+                        ((*few, "--fault", "longer@HEARTBEAT"), "longer@HEARTBEAT changes nothing"),
                         ((*few, "--fault", "bad-signature@KEY_EXCHANGE"), "KEY_EXCHANGE of this kind changes nothing"),
                         (("--fault", "bad-signature@GET_CSR"), "without CSR"),
                         (("--fault", "bad-hmac@PSK_EXCHANGE"), "without PSK or PSK_CONTEXT"),
