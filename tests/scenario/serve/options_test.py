@@ -394,6 +394,8 @@ def machine_and_function():
         assert [state["function"] for state in states] == ["0000:c0:00.0", "0000:c0:00.1"], states
         ran = validate(served, "--case", "tdisp.state", "--function", "0000:c0:00.1")
         assert any(ran.values()), ran
+    done = run("serve", "--machine", "two.toml", "--listen", "127.0.0.1:65535")
+    assert done.returncode == 1 and "2 devices have a port each, and 65535 is the last" in done.stderr, done
     for status, *words in ((1, "--machine", "no-such"), (125, "--function", "0000:7f:00.0"),
                            (125, "--function", "0000:01:00.0", "--function", "0000:01:00.0")):
         done = run("serve", "--listen", "127.0.0.1:0", *words)
@@ -701,7 +703,7 @@ def idle_words():
                         ((*few, "--algorithms", "AES-128-GCM"), "--algorithms AES-128-GCM changes nothing"),
                         (("--fault", "unasked@SEND_EVENT"), "without EVENT"),
                         (("--fault", "truncated@SEND_EVENT"), "without EVENT"),
-                        ((*few, "--fault", "longer@HEARTBEAT"), "longer@HEARTBEAT changes nothing"),
+                        ((*few, "--fault", "longer@HEARTBEAT"), "HEARTBEAT of this kind changes nothing"),
                         ((*few, "--fault", "bad-signature@KEY_EXCHANGE"), "KEY_EXCHANGE of this kind changes nothing"),
                         (("--fault", "bad-signature@GET_CSR"), "without CSR"),
                         (("--fault", "bad-hmac@PSK_EXCHANGE"), "without PSK or PSK_CONTEXT"),
