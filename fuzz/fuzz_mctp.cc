@@ -9,6 +9,7 @@ void teeio::fuzz::run(ByteView input) {
   using decode::MctpAssembler;
   MctpAssembler assembler;
   std::size_t carried = 0;
+  std::size_t packet = 0;
   Reader reader(input);
   while (reader.ok()) {
     const auto tag = reader.le<std::uint8_t>();
@@ -21,7 +22,9 @@ void teeio::fuzz::run(ByteView input) {
     header.destination = ends >> 4U;
     header.flags = tag;
     carried += payload.size();
-    const auto message = assembler.add(header, payload);
+    const auto message = assembler.add(header, payload, ++packet);
+    const auto unfinished = assembler.unfinished();
+    TEEIO_CHECK(!unfinished || (*unfinished > 0 && *unfinished <= packet), "no packet of these");
     if (!message || !*message) continue;
     TEEIO_CHECK((*message)->size() <= carried, "a message has more than its packets carried");
     TEEIO_CHECK((*message)->size() <= MctpAssembler::kMaxMessage, "a message above the limit");

@@ -1,5 +1,8 @@
 #include "cli/print.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 namespace teeio::cli {
 namespace {
 
@@ -7,11 +10,19 @@ bool g_words_to_stderr = false;  // of the one thread that prints
 
 }  // namespace
 
+bool is_standard_output(const std::string& file) {
+  if (file == "-") return true;
+  struct stat named{};
+  struct stat ours{};
+  return ::stat(file.c_str(), &named) == 0 && ::fstat(STDOUT_FILENO, &ours) == 0 &&
+         !S_ISCHR(ours.st_mode) && named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
+}
+
 std::string leave_standard_output(const std::vector<FileOption>& files) {
   if (std::string why = why_equal_files(files); !why.empty()) return why;
   const FileOption* owner = nullptr;
   for (const FileOption& file : files) {
-    if (file.file != "-") continue;
+    if (!is_standard_output(file.file)) continue;
     if (owner != nullptr)
       return fmt::format("{} and {} cannot both be standard output", owner->option, file.option);
     owner = &file;

@@ -11,8 +11,12 @@
 
 namespace teeio::cli {
 
-/// If one of the files is "-", standard output is that file's alone, and what print() has
-/// goes to standard error. Gives what is wrong with two of them (also why_equal_files());
+/// "-", or the name of the file or pipe that standard output is (/dev/stdout). A terminal and
+/// /dev/null count by "-" alone.
+[[nodiscard]] bool is_standard_output(const std::string& file);
+
+/// If one of the files is standard output, that is the file's alone, and what print() has goes to
+/// standard error. Gives what is wrong with two of them (also why_equal_files());
 /// else nothing.
 [[nodiscard]] std::string leave_standard_output(const std::vector<FileOption>& files);
 

@@ -114,7 +114,7 @@ int serve_devices(ServeArguments& arguments) {
   for (const auto& [option, file] : {FileOption{"--pcap", arguments.options.pcap},
                                      FileOption{"--keylog", arguments.options.key_log},
                                      FileOption{"--save-state", arguments.options.save_state}})
-    if (file == "-")
+    if (is_standard_output(file))
       return wrong_use("serve", fmt::format("{}: standard output says where it listens", option));
   if (const std::string why = why_equal_files(outputs_of(arguments)); !why.empty())
     return wrong_use("serve", why);

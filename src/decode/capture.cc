@@ -175,7 +175,7 @@ void Capture::read_mctp(ByteView packet) {
   const auto header = wire::MctpPacketHeader::decode(packet);
   if (!header) return add_problem("MCTP", "PACKET", header.error(), {});
   find_mctp_sender(*header);
-  const auto whole = mctp_.add(*header, packet.subspan(wire::MctpPacketHeader::kSize));
+  const auto whole = mctp_.add(*header, packet.subspan(wire::MctpPacketHeader::kSize), packet_);
   if (!whole) {
     add_problem("MCTP", "FRAGMENT", whole.error(), {});
     return;

@@ -40,6 +40,8 @@ class Capture {
   /// until the next call. The packet's link type counts when
   /// the capture has packets of several.
   [[nodiscard]] std::span<const Message> read(const wire::PcapPacket& packet);
+  /// Once the capture has ended: the first packet of an MCTP message whose last one is not in it.
+  [[nodiscard]] std::optional<std::size_t> unfinished() const { return mctp_.unfinished(); }
 
  private:
   /// A message made of chunks, until its last has come.

@@ -138,6 +138,15 @@ class Problems {
   std::size_t count_ = 0;
 };
 
+/// false after a complaint: the capture was stopped within one.
+bool ends_with_a_message(const FileOptions& options, const Capture& capture) {
+  const auto first = capture.unfinished();
+  if (first)
+    complain(fmt::format("{}: packet {}", options.capture, *first),
+             "the capture ends before the last MCTP packet of this message");
+  return !first;
+}
+
 /// false after a complaint about the file.
 bool print_packets(const FileOptions& options, wire::PcapReader& reader, Capture& capture,
                    Output& output, Problems& problems) {
@@ -149,7 +158,7 @@ bool print_packets(const FileOptions& options, wire::PcapReader& reader, Capture
       complain(fmt::format("{}: packet {}", options.capture, number), packet.error().why);
       return false;
     }
-    if (!*packet) return true;
+    if (!*packet) return ends_with_a_message(options, capture);
     if (!start_ns) start_ns = (*packet)->time_ns;
     for (const Message& message : capture.read(**packet)) {
       output.add(message, *start_ns);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -23,10 +24,13 @@ class MctpAssembler {
   static constexpr std::size_t kMaxMessage = std::size_t{1} << 20U;
   static constexpr std::size_t kMaxOpen = 64;
 
-  /// The next packet's payload. The whole message, viewed until the next call, once its
+  /// The payload of the capture's `packet`. The whole message, viewed until the next call, once its
   /// last packet is here; nullopt before. Errors: EINVAL when it continues nothing, or
   /// not where the last one ended (that message is lost); E2BIG above kMaxMessage.
-  Result<std::optional<ByteView>> add(const wire::MctpPacketHeader& header, ByteView payload);
+  Result<std::optional<ByteView>> add(const wire::MctpPacketHeader& header, ByteView payload,
+                                      std::size_t packet);
+  /// The first packet of the message that waits longest for its end; nullopt: none waits.
+  [[nodiscard]] std::optional<std::size_t> unfinished() const;
   /// The last packet began a message in the place of one whose end never came.
   [[nodiscard]] bool cut_one_off() const { return cut_one_off_; }
 
@@ -34,11 +38,11 @@ class MctpAssembler {
   struct Open {
     Bytes bytes;
     std::uint8_t next_sequence = 0;
-    std::uint64_t age = 0;
+    std::size_t first = 0;  ///< packet of the capture, and its last one so far:
+    std::size_t last = 0;
   };
   std::map<std::uint32_t, Open> open_;  ///< by source, destination, tag and its owner
   Bytes whole_;
-  std::uint64_t packets_ = 0;
   bool cut_one_off_ = false;
 };
 

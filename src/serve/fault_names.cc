@@ -92,6 +92,8 @@ constexpr std::string_view kCxlIdeKm[] = {"CXL_QUERY", "CXL_KEY_PROG", "CXL_K_SE
                                           "CXL_K_SET_STOP", "CXL_GETKEY"};
 constexpr std::string_view kSigned[] = {"CHALLENGE", "GET_MEASUREMENTS", "KEY_EXCHANGE", "GET_CSR",
                                         "GET_ENDPOINT_INFO"};
+// Whose answers sessions alone carry, and no transport pads.
+constexpr std::string_view kOfSessions[] = {"HEARTBEAT", "KEY_UPDATE", "END_SESSION"};
 constexpr std::string_view kHmac[] = {"KEY_EXCHANGE", "PSK_EXCHANGE"};
 constexpr std::string_view kDigests[] = {"GET_DIGESTS"};
 constexpr std::string_view kCertificate[] = {"GET_CERTIFICATE"};
@@ -115,6 +117,7 @@ constexpr Row kRows[] = {
     {"truncated",
      Kind::kTruncated,
      {kSpdm, kEncapsulated, kEvent, kIdeKm, kTdisp, kAlone, kCxlIdeKm, kCxlTsp}},
+    {"longer", Kind::kLonger, {kOfSessions}},
     {"error", Kind::kError, {kSpdm, kIdeKm, kTdisp, kCxlIdeKm, kCxlTsp}},
     {"endless-busy", Kind::kEndlessBusy, {kSpdm, kIdeKm, kTdisp}},
     {"dropped", Kind::kDropped, {kSpdm, kIdeKm, kTdisp, kAlone}},

@@ -176,6 +176,8 @@ std::optional<std::uint8_t> Faults::refuses_named(std::string_view name) {
   return std::nullopt;
 }
 
+constexpr std::size_t kMore = 8;  ///< bytes behind a message's fields
+
 /// What needs no knowledge of the message but where its code is; the version is before it.
 void Faults::change_named(std::string_view name, std::size_t code_at, Bytes& answer) {
   for (const Fault& fault : faults_) {
@@ -183,6 +185,7 @@ void Faults::change_named(std::string_view name, std::size_t code_at, Bytes& ans
     drops_ = drops_ || fault.kind == Kind::kDropped;
     delays_ = delays_ || fault.kind == Kind::kLate;
     if (fault.kind == Kind::kTruncated) cut(answer);
+    if (fault.kind == Kind::kLonger) answer.resize(answer.size() + kMore);
     if (fault.kind == Kind::kWrongCode) turn(answer, code_at);
     if (fault.kind == Kind::kWrongVersion) turn_version(answer, code_at - 1);
     if (fault.kind == Kind::kWrongNonce) turn(answer, answer.size() - 1);

@@ -22,6 +22,7 @@ struct Fault {
     kWrongVersion,
     kWrongCode,
     kTruncated,
+    kLonger,
     kError,
     kEndlessBusy,
     kDropped,

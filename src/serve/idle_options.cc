@@ -78,6 +78,8 @@ std::uint32_t needed_by(const Fault& fault) {
       return kSpdmCapEvent;
     case Fault::Kind::kTruncated:
       return of == kSendEvent ? std::uint32_t{kSpdmCapEvent} : 0;
+    case Fault::Kind::kLonger:
+      return kAnySession;
     case Fault::Kind::kRepeated:
       return of == kSecured ? kAnySession : 0;
     case Fault::Kind::kWrongVersion:

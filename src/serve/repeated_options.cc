@@ -32,6 +32,7 @@ bool needs_an_answer(Kind kind) {
     case Kind::kWrongVersion:
     case Kind::kWrongCode:
     case Kind::kTruncated:
+    case Kind::kLonger:
     case Kind::kError:
     case Kind::kEndlessBusy:
     case Kind::kDropped:

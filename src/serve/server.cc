@@ -120,6 +120,10 @@ std::expected<void, std::string> Server::Impl::open() {
   fleet_ = std::move(*loaded);
   if (const auto done = open_agreements(); !done) return done;
   if (options.connect) return open_connection();
+  constexpr std::size_t kLastPort = 0xffff;
+  if (options.listen.port + fleet_.size() - 1 > kLastPort)
+    return std::unexpected(fmt::format("{}: {} devices have a port each, and {} is the last",
+                                       options.listen.str(), fleet_.size(), kLastPort));
   for (std::size_t i = 0; i < fleet_.size(); ++i) {
     Address address = options.listen;
     if (address.port != 0) address.port = static_cast<std::uint16_t>(address.port + i);

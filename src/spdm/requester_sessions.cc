@@ -22,6 +22,17 @@ Result<void> need_session(std::uint32_t session) {
   return {};
 }
 
+/// Of a message that sessions alone carry, which no transport pads: its fields are all of it.
+/// Source: libspdm (library/spdm_requester_lib/libspdm_req_heartbeat.c, libspdm_req_key_update.c,
+/// libspdm_req_end_session.c: LIBSPDM_STATUS_INVALID_MSG_SIZE).
+template <class M>
+Result<M> decode_all(ByteView response) {
+  TEEIO_ASSIGN(const M answer, M::decode(response));
+  if (answer.wire.size() != response.size())
+    return fail(Errno::kInval, "the answer is longer than its fields");
+  return answer;
+}
+
 class Heartbeat final : public SessionStep {
  public:
   using SessionStep::SessionStep;
@@ -35,7 +46,7 @@ class Heartbeat final : public SessionStep {
     return request.encode();
   }
   Result<Progress> take(State& /*state*/, ByteView /*request*/, ByteView response) override {
-    TEEIO_TRY(wire::SpdmHeartbeatAck::decode(response));
+    TEEIO_TRY(decode_all<wire::SpdmHeartbeatAck>(response));
     return Progress::kDone;
   }
 };
@@ -73,7 +84,7 @@ class KeyUpdate final : public SessionStep {
   }
 
   Result<Progress> take(State& state, ByteView /*request*/, ByteView response) override {
-    TEEIO_ASSIGN(const auto answer, wire::SpdmKeyUpdateAck::decode(response));
+    TEEIO_ASSIGN(const auto answer, decode_all<wire::SpdmKeyUpdateAck>(response));
     if (answer.operation != std::to_underlying(operation_) || answer.tag != tag_)
       return fail(Errno::kInval, "KEY_UPDATE_ACK answers another request");
     SecuredSession& channel = *state.find(session_)->channel;
@@ -107,7 +118,7 @@ class EndSession final : public SessionStep {
     return request.encode();
   }
   Result<Progress> take(State& state, ByteView /*request*/, ByteView response) override {
-    TEEIO_TRY(wire::SpdmEndSessionAck::decode(response));
+    TEEIO_TRY(decode_all<wire::SpdmEndSessionAck>(response));
     state.end(session_, SessionEnd::kEnded);
     return Progress::kDone;
   }

@@ -102,6 +102,36 @@ def modules(names):
     return loaded.items()
 
 
+def copy_program(root, path):
+    """With the libraries that it is linked with, to where both are here."""
+    shutil.copy(path, f"{root}/bin/{os.path.basename(path)}")
+    needs = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+    for library in re.findall(r"(/\S+) \(0x", needs):
+        os.makedirs(root + os.path.dirname(library), exist_ok=True)
+        shutil.copy(library, root + library)
+
+
+def write_modules(root, names):
+    """What loads them, as lines of a script."""
+    order = []
+    for name, contents in modules(names):
+        order.append(f"insmod /modules/{name}.ko")
+        with open(f"{root}/modules/{name}.ko", "wb") as file:
+            file.write(contents)
+    return "\n".join(order)
+
+
+def archive(folder, root):
+    """The initramfs; gives its path."""
+    path = os.path.join(folder, "initramfs.gz")
+    names = subprocess.run(["find", "."], cwd=root, capture_output=True, check=True).stdout
+    packed = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=names,
+                            capture_output=True, check=True).stdout
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(packed)
+    return path
+
+
 def make_initramfs(folder, helper, script):
     """An initramfs whose /job is `script`; gives its path."""
     root = os.path.join(folder, "root")
@@ -110,30 +140,16 @@ def make_initramfs(folder, helper, script):
     shutil.copy(find("busybox"), f"{root}/bin/busybox")
     shutil.copy(helper, f"{root}/bin/nvme_guest")
     for program in PROGRAMS:
-        shutil.copy(find(program), f"{root}/bin/{program}")
-        needs = subprocess.run(["ldd", find(program)], capture_output=True, text=True).stdout
-        for library in re.findall(r"(/\S+) \(0x", needs):
-            os.makedirs(root + os.path.dirname(library), exist_ok=True)
-            shutil.copy(library, root + library)
-    order = []
-    for name, contents in modules(MODULES):
-        order.append(name)
-        with open(f"{root}/modules/{name}.ko", "wb") as file:
-            file.write(contents)
+        copy_program(root, find(program))
+    loads = write_modules(root, MODULES)
     with open(f"{root}/init", "w") as file:
         file.write("#!/bin/busybox sh\n/bin/busybox --install -s /bin\n"
                    "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n"
-                   f"for m in {' '.join(order)}; do insmod /modules/$m.ko; done\n"
+                   f"{loads}\n"
                    "for i in $(seq 100); do [ -b /dev/nvme0n1 ] && break; sleep 0.1; done\n"
                    f"{script}\npoweroff -f\n")
     os.chmod(f"{root}/init", 0o755)
-    path = os.path.join(folder, "initramfs.gz")
-    names = subprocess.run(["find", "."], cwd=root, capture_output=True, check=True).stdout
-    archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=names,
-                             capture_output=True, check=True).stdout
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(archive)
-    return path
+    return archive(folder, root)
 
 
 def base(initramfs, memory=512, processors=2, accel=None):

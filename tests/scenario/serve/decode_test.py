@@ -91,6 +91,23 @@ def large_files_stream():
     says(decode("huge.pcap", limited=True), "packet 2")
 
 
+def a_message_without_its_end():
+    """MCTP packets of a bus: the capture was stopped before GET_CAPABILITIES was whole."""
+    ask = struct.pack("<BBBBBBHIII", 0x12, 0xE1, 0, 0, 0, 0, 0, 0, 0x1200, 0x1200)
+    packets = (b"\xc8\5\x10\x84\0\0", b"\x88\5" + ask[:8], b"\x58" + ask[8:])
+    header = struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 0xFFFF, 291)
+    for count, status in ((3, 0), (2, 1)):
+        with open("bus.pcap", "wb") as file:
+            file.write(header)
+            for number, packet in enumerate(packets[:count]):
+                packet = b"\1\x08\x09" + packet
+                file.write(struct.pack("<IIII", number, 0, len(packet), len(packet)) + packet)
+        done = decode("bus.pcap")
+        assert done.returncode == status and b"GET_VERSION" in done.stdout, done
+        assert (b"GET_CAPABILITIES" in done.stdout) == (status == 0), done
+    says(done, "bus.pcap: packet 2: the capture ends before the last MCTP packet of this message")
+
+
 def key_logs_of_crashes():
     with open("real.keys", "rb") as file:
         text = file.read()
@@ -124,7 +141,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for test in (capture, not_captures, standard_input, directions_are_recorded,
-                     large_files_stream, key_logs_of_crashes, nothing_was_seen):
+                     large_files_stream, a_message_without_its_end, key_logs_of_crashes, nothing_was_seen):
             print(test.__name__, flush=True)
             test()
         os.chdir("/")

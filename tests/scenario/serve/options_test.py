@@ -203,7 +203,7 @@ def every_option_is_in_a_test():
     table = (here / "../../../docs/serve.md").read_text()
     for option in set(options) - {"--help"}:
         assert f'"{option}' in tests, f"no test starts a server with {option}"
-        assert f"`{option}" in table or f"`-w`" in table and option == "--width", option
+        assert f"`{option}" in table, option
 
 
 def algorithms():
@@ -394,6 +394,8 @@ def machine_and_function():
         assert [state["function"] for state in states] == ["0000:c0:00.0", "0000:c0:00.1"], states
         ran = validate(served, "--case", "tdisp.state", "--function", "0000:c0:00.1")
         assert any(ran.values()), ran
+    done = run("serve", "--machine", "two.toml", "--listen", "127.0.0.1:65535")
+    assert done.returncode == 1 and "2 devices have a port each, and 65535 is the last" in done.stderr, done
     for status, *words in ((1, "--machine", "no-such"), (125, "--function", "0000:7f:00.0"),
                            (125, "--function", "0000:01:00.0", "--function", "0000:01:00.0")):
         done = run("serve", "--listen", "127.0.0.1:0", *words)
@@ -701,6 +703,7 @@ def idle_words():
                         ((*few, "--algorithms", "AES-128-GCM"), "--algorithms AES-128-GCM changes nothing"),
                         (("--fault", "unasked@SEND_EVENT"), "without EVENT"),
                         (("--fault", "truncated@SEND_EVENT"), "without EVENT"),
+                        ((*few, "--fault", "longer@HEARTBEAT"), "HEARTBEAT of this kind changes nothing"),
                         ((*few, "--fault", "bad-signature@KEY_EXCHANGE"), "KEY_EXCHANGE of this kind changes nothing"),
                         (("--fault", "bad-signature@GET_CSR"), "without CSR"),
                         (("--fault", "bad-hmac@PSK_EXCHANGE"), "without PSK or PSK_CONTEXT"),
@@ -731,6 +734,7 @@ def wrong_words():
                         (("--mutual-auth", "--capabilities", "CERT,CHAL"), "leaves out"),
                         (("--capabilities", "+EP_INFO_SIG,+EP_INFO_NO_SIG"), "do not go together: leave out EP_INFO"),
                         (("--pcap", "a", "--keylog", "./a"), "--pcap and --keylog both name ./a"),
+                        (("--pcap", "/dev/stdout"), "--pcap: standard output says where it listens"),
                         (("--pcap", "a", "--control", "a"), "--pcap and --control both name a"),
                         (("--chain", "a", "--key", "b", "--keylog", "./b"), "--keylog would be written over --key"),
                         (("--slot", "1=a,b", "--pcap", "a"), "--pcap would be written over --slot"),

@@ -36,6 +36,17 @@ def passes_over_doe(served):
     assert {suite.get("name") for suite in suites} >= {"doe", "spdm10", "spdm14", "tdisp"}
 
 
+def a_capture_on_standard_output(served):
+    """By each of its names; what a person reads is on standard error then."""
+    for name in ("-", "/dev/stdout"):
+        run = subprocess.run([TEEIO, "validate", f"127.0.0.1:{served.port}", "--case", "doe.discovery.spdm",
+                              "--pcap", name], capture_output=True, timeout=90, check=False)
+        assert run.returncode == 0 and b"TAP version 13" in run.stderr, run
+        shown = subprocess.run([TEEIO, "decode", "-"], input=run.stdout, capture_output=True,
+                               timeout=90, check=False)
+        assert shown.returncode == 0 and b"DISCOVERY" in shown.stdout, shown
+
+
 def passes_over_mctp(served):
     run = validate(f"127.0.0.1:{served.port}", "--transport", "mctp",
                    "--suite", "spdm12,session,ide_km,tdisp")
@@ -324,6 +335,7 @@ def main():
     with Served(TEEIO) as served:
         passes_over_doe(served)
         sessions_leave_nothing_behind(served)
+        a_capture_on_standard_output(served)
         passes_over_mctp(served)
         events_are_told(served)
         no_case_leaves_a_tdi_locked(served)

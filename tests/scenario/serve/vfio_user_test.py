@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """vfio_user_test.py TEEIO: `teeio serve --vfio-user` and clients of every kind."""
 
+import json
 import mmap
 import os
 import pathlib
@@ -228,11 +229,12 @@ def wrong_command_lines():
 def the_secure_processor():
     """Its registers, a command, and the chart of both when the server ends."""
     with tempfile.TemporaryDirectory() as folder:
-        card, processor, chart = (f"{folder}/{name}" for name in ("card", "processor", "c.txt"))
+        card, processor, chart, trace = (f"{folder}/{name}"
+                                         for name in ("card", "processor", "c.txt", "t.json"))
         process = subprocess.Popen(
             [TEEIO, "serve", "--machine", "amd-sev", "--vfio-user", card, "--secure-processor",
-             processor, "--chart", "--chart-file", chart], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
+             processor, "--chart", "--width", "64", "--chart-file", chart, "--trace", trace],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert process.stdout.readline().startswith("0000:01:00.0 is a vfio-user device at")
         assert process.stdout.readline() == \
             f"the secure processor is a vfio-user device at {processor}\n"
@@ -261,6 +263,8 @@ def the_secure_processor():
         for words in ("host TSM", "SNP_INIT_EX = SEV_RET_INVALID_PLATFORM_STATE",
                       "connect = ENXIO"):
             assert words in said and words in pathlib.Path(chart).read_text(), (words, said)
+        assert max(map(len, said.splitlines())) <= 64, said
+        assert "SNP_INIT_EX" in json.dumps(json.loads(pathlib.Path(trace).read_text()))
 
 
 def once():

@@ -10,7 +10,6 @@ the kernel's modules (TEEIO_GUEST_MODULES, else /lib/modules/VERSION).
 In the guest each step says how it ended; on the host the server's trace says in which order the
 kernel did what."""
 
-import gzip
 import json
 import os
 import shutil
@@ -170,12 +169,7 @@ def make_initramfs(folder, steps, modules):
     shutil.copy(guest.find("busybox"), f"{root}/bin/busybox")
     shutil.copy(os.environ["TEEIO_TSM_MODULE"], f"{root}/teeio_tsm.ko")
     lines = "\n".join(command for command, _ in steps)
-    order = []
-    for name, contents in guest.modules(modules) if modules else ():
-        order.append(f"insmod /modules/{name}.ko")
-        with open(f"{root}/modules/{name}.ko", "wb") as file:
-            file.write(contents)
-    loads = "\n".join(order)
+    loads = guest.write_modules(root, modules) if modules else ""
     with open(f"{root}/init", "w") as file:
         file.write("#!/bin/busybox sh\n/bin/busybox --install -s /bin\n"
                    "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n"
@@ -183,13 +177,7 @@ def make_initramfs(folder, steps, modules):
                    "dmesg | grep -E 'WARNING|BUG|Oops|Call Trace' | sed 's/^/TROUBLE: /'\n"
                    "echo done; poweroff -f\n")
     os.chmod(f"{root}/init", 0o755)
-    names = subprocess.run(["find", "."], cwd=root, capture_output=True, check=True).stdout
-    archive = subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=root, input=names,
-                             capture_output=True, check=True).stdout
-    path = os.path.join(folder, "initramfs.gz")
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(archive)
-    return path
+    return guest.archive(folder, root)
 
 
 class Served:

@@ -216,6 +216,18 @@ TEST_F(CaptureTest, SaysThatAMessageHasNoLastFragment) {
   EXPECT_EQ(read_mctp(capture, 0x80, "05 10").problem, "");
 }
 
+TEST_F(CaptureTest, TellsWhichMessageTheCaptureEndsIn) {
+  read_mctp(capture, 0xc0, "05 10 84 00 00");
+  EXPECT_EQ(capture.unfinished(), std::nullopt);
+  read_mctp(capture, 0x81, "05 10");
+  read_mctp(capture, 0x82, "05 10");
+  EXPECT_EQ(capture.unfinished(), 2U);
+  read_mctp(capture, 0x51, "84 00 00");
+  EXPECT_EQ(capture.unfinished(), 3U);
+  read_mctp(capture, 0x52, "84 00 00");
+  EXPECT_EQ(capture.unfinished(), std::nullopt);
+}
+
 TEST_F(CaptureTest, NamesAndFieldsComeFromTheMessage) {
   const auto version = spdm("10 04 00 00 00 02 00 11 00 12");
   ASSERT_EQ(version.size(), 1U);

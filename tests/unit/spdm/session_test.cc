@@ -26,6 +26,40 @@ TEST(SpdmSession, OpensCarriesAMessageAndEnds) {
   EXPECT_THAT(ends.responder_saw.ended, ElementsAre(std::pair(*session, SessionEnd::kEnded)));
 }
 
+/// Zeros behind the answers of one code, or of none.
+class Longer final : public Tamper {
+ public:
+  std::optional<std::uint8_t> refuses(ByteView /*request*/) override { return {}; }
+  void change(ByteView request, Bytes& answer, std::size_t /*verify_data*/) override {
+    const auto header = wire::SpdmHeader::decode(request);
+    if (header && header->code == std::to_underlying(code)) answer.resize(answer.size() + 1);
+  }
+  wire::SpdmCode code{};
+};
+
+// As libspdm's requester: no transport pads what a session carries.
+TEST(SpdmSession, WhatSessionsAloneCarryIsAsLongAsItsFields) {
+  for (const auto code : {wire::SpdmCode{}, wire::SpdmCode::kHeartbeat, wire::SpdmCode::kKeyUpdate,
+                          wire::SpdmCode::kEndSession}) {
+    Longer longer;
+    longer.code = code;
+    auto device = Ends::responder_config();
+    device.tamper = &longer;
+    device.heartbeat_period_s = 60;
+    Ends ends(Ends::requester_config(), std::move(device));
+    const auto session = ends.open_session();
+    ASSERT_TRUE(session.has_value()) << session.error().why;
+    ends.requester.heartbeat(*session);
+    ends.requester.update_keys(*session, Requester::KeyUpdate::kAll);
+    ends.requester.end_session(*session);
+    const auto ran = ends.run();
+    EXPECT_EQ(ran.has_value(), code == wire::SpdmCode{});
+    if (!ran) {
+      EXPECT_EQ(ran.error().why, "the answer is longer than its fields");
+    }
+  }
+}
+
 /// What a device of CACHE_CAP answers to GET_DIGESTS after a session and a reset.
 std::uint8_t digests_after_reset(std::uint32_t capability, bool clears) {
   auto device = Ends::responder_config();
