@@ -144,9 +144,11 @@ void print_sev_page() {
       "SEV-TIO's commands fail whose order is that, the first of the list answers, and an "
       "exploration tries the answer of each, but in scenarios with `fail` and in `meddle/` "
       "(docs/explore.md). A buffer that is not readable "
-      "is refused before any check, with SEV_RET_INVALID_ADDRESS, and one that names another "
-      "length than its own with SEV_RET_INCORRECT_BUFFER_LENGTH; a command that the explorer makes "
-      "fail gives SEV_RET_RESOURCE_LIMIT; any other number SEV_RET_INVALID_COMMAND: SEV's and "
+      "is refused before any check, with SEV_RET_INVALID_ADDRESS, and one of SEV-TIO's that names "
+      "another length than its own with SEV_RET_INCORRECT_BUFFER_LENGTH; a command that the "
+      "explorer "
+      "makes fail gives SEV_RET_RESOURCE_LIMIT; any other number SEV_RET_INVALID_COMMAND: SEV's "
+      "and "
       "SEV-ES's own commands but two, moving, swapping and unsmashing of pages, debugging, "
       "migration and the download of firmware.\n\n");
   const auto rows = sev::rows();

@@ -2,6 +2,8 @@
 
 #include <unordered_map>
 
+#include "report/vendor_calls.h"
+
 namespace teeio::report {
 namespace {
 
@@ -23,19 +25,11 @@ struct Trigger {
 
 /// What a guest asks of firmware, on each vendor.
 Trigger of_guest_call(const Event& event, std::string_view before) {
-  const std::string_view name = event.name;
-  const bool attests = name == "TDG.DEVIF.VALIDATE" || name == "TIO_MSG_TDI_INFO_REQ";
-  if (attests && before == "bind") return {"attest"};
-  if (name == "TDG.MMIO.ACCEPT" || name == "TIO_MSG_MMIO_VALIDATE_REQ")
-    return {"accept private MMIO"};
-  // An SNP guest gives its DMA up by the same message, a realm by a call of its own.
-  const bool gives_up = before == "trusted DMA" &&
-                        (name == "TIO_MSG_SDTE_WRITE_REQ" || name == "RSI_VDEV_DMA_DISABLE");
-  if (gives_up) return {"unbind"};
-  if (name == "TDG.DMAR.ACCEPT" || name == "RSI_VDEV_DMA_ENABLE" ||
-      name == "TIO_MSG_SDTE_WRITE_REQ")
-    return {"accept trusted DMA"};
-  if (name == "VMGEXIT TIO_OP" && event.detail == "run") return {"start"};
+  if (is_act(event, GuestAct::kAttest) && before == "bind") return {"attest"};
+  if (is_act(event, GuestAct::kAcceptMmio)) return {"accept private MMIO"};
+  if (is_act(event, GuestAct::kGiveUpDma) && before == "trusted DMA") return {"unbind"};
+  if (is_act(event, GuestAct::kAcceptDma)) return {"accept trusted DMA"};
+  if (is_act(event, GuestAct::kStart)) return {"start"};
   return {};
 }
 

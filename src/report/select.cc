@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "report/vendor_calls.h"
+
 namespace teeio::report {
 namespace {
 
@@ -42,14 +44,6 @@ constexpr std::array kLifeCalls = {
     std::string_view("LOCK_INTERFACE"),
     std::string_view("START_INTERFACE"),
     std::string_view("STOP_INTERFACE"),
-    std::string_view("TDG.DEVIF.VALIDATE"),
-    std::string_view("TDG.DMAR.ACCEPT"),
-    std::string_view("RSI_VDEV_GET_INFO"),
-    std::string_view("RSI_VDEV_DMA_ENABLE"),
-    std::string_view("RSI_VDEV_DMA_DISABLE"),
-    std::string_view("TIO_MSG_TDI_INFO_REQ"),
-    std::string_view("TIO_MSG_MMIO_VALIDATE_REQ"),
-    std::string_view("TIO_MSG_SDTE_WRITE_REQ"),
 };
 
 bool is_life_state(const Event& event) {
@@ -100,9 +94,7 @@ bool is_life(const Event& event) {
   if (event.fact != Fact::kNone) return is_life_state(event);
   if (event.refused) return !is_expected(event);
   if (event.name == "sysfs write") return event.detail.find("/pci") != std::string::npos;
-  if (event.name == "TDG.DEVIF.REQUEST") return event.detail == "START_INTERFACE";
-  if (event.name == "VMGEXIT TIO_OP") return event.detail == "run";
-  return any_of(kLifeCalls, event.name);
+  return is_life_of_guest(event) || any_of(kLifeCalls, event.name);
 }
 
 /// The functions of whose life a run tells: those that were bound, else all.
@@ -130,20 +122,24 @@ bool starts(const Event& event, std::initializer_list<std::string_view> prefixes
 std::string_view group_of(const Event& event, bool connecting, bool running) {
   if (event.refused && !is_expected(event)) return {};
   if (connecting) return kSpdm;
-  if (starts(event, {"TDH.MEM.RANGE.BLOCK", "TDH.MEM.PAGE.REMOVE", "TDH.PHYMEM.", "TDH.VP.FLUSH",
-                     "TDH.MNG.VPFLUSH", "TDH.MNG.KEY.FREEID", "RMI_GRANULE_RANGE_UNDELEGATE",
-                     "RMI_RTT_DESTROY", "RMI_REC_DESTROY", "RMI_REALM_DESTROY"}) ||
-      (event.name == "TDH.IQ.INV.REQUEST" && is_expected(event)))
-    return kTearDown;
-  if (starts(event, {"TDG.MEM.PAGE.ACCEPT", "TDH.MEM.PAGE.AUG"})) return kAccept;
-  if (starts(event, {"KVM_SET_USER_MEMORY", "KVM_SET_MEMORY", "TDH.MEM.SEPT."}))
-    return running ? kMemory : kBuild;
-  if (starts(event, {"KVM_CREATE_", "KVM_MEMORY_ENCRYPT_OP", "KVM_GET_", "KVM_CHECK_", "TDH.MNG.",
-                     "TDH.VP.", "TDH.MEM.PAGE.ADD", "TDH.MR.", "RMI_GRANULE_RANGE_DELEGATE",
-                     "RMI_REALM_", "RMI_REC_", "RMI_DATA_"}) ||
+  switch (work_of(event)) {
+    case HostWork::kTearDown:
+      return kTearDown;
+    case HostWork::kAccept:
+      return kAccept;
+    case HostWork::kMemory:
+      return running ? kMemory : kBuild;
+    case HostWork::kBuild:
+      return kBuild;
+    case HostWork::kMetadata:
+      return kMetadata;
+    case HostWork::kOther:
+      break;
+  }
+  if (starts(event, {"KVM_SET_USER_MEMORY", "KVM_SET_MEMORY"})) return running ? kMemory : kBuild;
+  if (starts(event, {"KVM_CREATE_", "KVM_MEMORY_ENCRYPT_OP", "KVM_GET_", "KVM_CHECK_"}) ||
       event.fact == Fact::kVmCreated)
     return kBuild;
-  if (starts(event, {"TDH.MMIOMT.", "TDH.DEVIFMT.", "TDH.DMAR.ADD"})) return kMetadata;
   if (starts(event, {"KVM_RUN", "pread", "pwrite"})) return kRun;
   return {};
 }
@@ -194,11 +190,6 @@ class Selection {
   std::uint64_t first_ = 0;
 };
 
-/// A guest's calls that are made again until they are done.
-bool is_tried_again(const Event& event) {
-  return event.name == "RSI_VDEV_DMA_ENABLE" || event.name == "RSI_VDEV_DMA_DISABLE";
-}
-
 /// The events of the life, one bit each. A call of the guest's that only reads on, or comes
 /// to nothing yet, a request that the program only passes on to firmware (what it does there
 /// is shown), and what a session measures while it is set up, change nothing.
@@ -233,7 +224,7 @@ std::vector<bool> mark_life(const std::deque<Event>& events,
         bound.contains(*events[i].function) && !bound_before.contains(*events[i].function))
       life[i] = pinned.contains(events[i].seq);
     started = started || events[i].fact == Fact::kGuestStart;
-    if (started && events[i].name == "RSI_VDEV_GET_INFO") life[i] = pinned.contains(events[i].seq);
+    if (started && is_act(events[i], GuestAct::kLook)) life[i] = pinned.contains(events[i].seq);
     if (events[i].name == "GET_MEASUREMENTS" && connects.contains(events[i].parent))
       life[i] = pinned.contains(events[i].seq);
   }

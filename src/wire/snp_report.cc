@@ -16,6 +16,12 @@ constexpr std::uint8_t kTurinFamily = 0x1a;
 constexpr std::size_t kSvnAt = 0x04, kPolicyAt = 0x08, kVmplAt = 0x30, kAlgorithmAt = 0x34;
 constexpr std::size_t kCurrentTcbAt = 0x38, kKeyInfoAt = 0x48, kReportDataAt = 0x50;
 constexpr std::size_t kMeasurementAt = 0x90, kHostDataAt = 0xc0, kReportIdAt = 0x140;
+/// Of a guest without a migration agent.
+constexpr auto kNoAgent = [] {
+  std::array<std::byte, 32> ones{};
+  ones.fill(std::byte{0xff});
+  return ones;
+}();
 constexpr std::size_t kReportedTcbAt = 0x180, kCpuFamilyAt = 0x188, kChipIdAt = 0x1a0;
 constexpr std::size_t kCommittedTcbAt = 0x1e0, kMinorAt = 0x1e9, kMajorAt = 0x1ea;
 constexpr std::size_t kLaunchTcbAt = 0x1f0;
@@ -63,8 +69,7 @@ Bytes SnpReport::encode() const {
   out.le(vmpl).le(kEcdsaP384Sha384).le(current_tcb);
   out.le(std::uint64_t{0}).le(key_info).zeros(4);  // platform information: no bit is true
   out.bytes(report_data).bytes(measurement).bytes(host_data).zeros(96);  // keys of an ID block
-  out.bytes(report_id);
-  for (int n = 0; n < 32; ++n) out.le(std::uint8_t{0xff});  // REPORT_ID_MA: no migration agent
+  out.bytes(report_id).bytes(agent_report_id.value_or(kNoAgent));
   out.le(reported_tcb).le(cpu_family).zeros(23).bytes(chip_id).le(committed_tcb);
   for (int n = 0; n < 2; ++n)  // current and committed version
     out.le(std::uint8_t{0})
@@ -109,6 +114,9 @@ Result<SnpReport> SnpReport::decode(ByteView report) {
   copy_from(report, kMeasurementAt, found.measurement);
   copy_from(report, kHostDataAt, found.host_data);
   copy_from(report, kReportIdAt, found.report_id);
+  auto agent = kNoAgent;
+  copy_from(report, kReportIdAt + agent.size(), agent);
+  if (agent != kNoAgent) found.agent_report_id = agent;
   copy_from(report, kChipIdAt, found.chip_id);
   return found;
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -42,6 +43,8 @@ struct SnpReport {
   std::array<std::byte, 48> measurement{};
   std::array<std::byte, 32> host_data{};
   std::array<std::byte, 32> report_id{};
+  std::optional<std::array<std::byte, 32>>
+      agent_report_id{};  ///< REPORT_ID_MA, if there is an agent
   std::uint64_t current_tcb = 0;
   std::uint64_t reported_tcb = 0;  ///< by which the key was chosen
   std::uint64_t committed_tcb = 0;

@@ -37,15 +37,15 @@ std::optional<CommEnter> Rmm::enter(Command& c, CommState comm, CommState pdevs,
     return refuse("buffers");
   if (enter.status == CommEnter::kResponse && enter.response_length == 0) return refuse("length");
   for (const Hpa buffer : {enter.request, enter.response})
-    if (Bytes byte(1); !is_hosts(buffer) || !memory_.read(buffer, byte))
-      return refuse("buffers_ns");
+    if (!is_hosts(buffer)) return refuse("buffers_ns");
   if (pdevs == CommState::kPending && enter.status != CommEnter::kNone) return refuse("status");
   return enter;
 }
 
-void Rmm::leave(CommState& comm, Step& step, Hpa data) {
-  if (!memory_.write(data + CommExit::kOffset, step.exit.encode()))
-    step = failed("the data page is gone");
+/// copyout_dev_comm_exit() and set_comm_state(): what the call itself says.
+Code Rmm::leave(CommState& comm, Step& step, Hpa data) {
+  const bool told = memory_.write(data + CommExit::kOffset, step.exit.encode()).has_value();
+  if (!told) step = failed("the data page is gone");
   switch (step.progress) {
     case Progress::kDone:
       comm = CommState::kIdle;
@@ -57,6 +57,7 @@ void Rmm::leave(CommState& comm, Step& step, Hpa data) {
       comm = CommState::kError;
       break;
   }
+  return told ? Code::kSuccess : Code::kInput;
 }
 
 /// One application serves a PDEV and its VDEVs: the source asserts in app_run() that none
@@ -149,10 +150,10 @@ RmiResult Rmm::drive_pdev(Command& c, Pdev& pdev, const CommEnter& enter, Hpa da
   Step step = pdev.is_root_port() ? step_root_port(pdev) : step_end_point(pdev, enter);
   touch(kPanicked, How::kRead);
   if (panicked_) return {.code = Code::kSmcNotSupported};
-  leave(pdev.comm, step, data);
+  const Code code = leave(pdev.comm, step, data);
   if (!step.why.empty()) c.remark(step.why);
   pdev_driven(pdev);
-  return {};
+  return {.code = code};
 }
 
 /// smc_pdev_communicate(), behind dev_communicate().
@@ -191,10 +192,10 @@ RmiResult Rmm::drive_vdev(Command& c, Pdev& pdev, Vdev& vdev, const CommEnter& e
     vdev.measurements = pdev.app->object_digest();
   if (step.progress == Progress::kDone && vdev.op == VdevOp::kReport)
     vdev.report = pdev.app->object_digest();
-  leave(vdev.comm, step, data);
+  const Code code = leave(vdev.comm, step, data);
   if (!step.why.empty()) c.remark(step.why);
   vdev_driven(vdev);
-  return {};
+  return {.code = code};
 }
 
 /// smc_vdev_communicate(), behind dev_communicate().

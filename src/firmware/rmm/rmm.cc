@@ -1,6 +1,7 @@
 #include "firmware/rmm/rmm.h"
 
 #include <algorithm>
+#include <array>
 
 #include "wire/spdm_capabilities.h"
 
@@ -37,8 +38,11 @@ GranuleState Rmm::state_of(Hpa granule) const {
   return found == granules_.end() ? GranuleState::kNs : found->second;
 }
 
+/// find_granule() and GRANULE_STATE_NS: memory, and the host's.
 bool Rmm::is_hosts(Hpa granule) const {
-  return state_of(page_of(granule)) == GranuleState::kNs && !memory_.is_mmio(granule);
+  if (state_of(page_of(granule)) != GranuleState::kNs || memory_.is_mmio(granule)) return false;
+  std::array<std::byte, 1> any{};
+  return memory_.read(page_of(granule), any).has_value();
 }
 
 object::EventFields Rmm::about(Hpa object) const {

@@ -233,7 +233,7 @@ class Rmm {
   Application::Step step_application(Pdev& pdev, Hpa user, Job job, const CommEnter& enter);
   void pdev_driven(Pdev& pdev);
   void vdev_driven(Vdev& vdev);
-  void leave(CommState& comm, Application::Step& step, Hpa data);
+  Code leave(CommState& comm, Application::Step& step, Hpa data);
 
   // stream.cc
   struct Ends {

@@ -54,13 +54,13 @@ constexpr Check kStreamConnectChecks[] = {
     {"ranges", Code::kInput, "there are more than 16 address ranges"},
     {"type", Code::kNotSupported, "the stream is not non-coherent"},
     {"pdevs_aligned", Code::kInput, "a PDEV's address is not aligned"},
-    {"pdevs", Code::kInput, "a granule is no PDEV"},
+    {"pdevs", Code::kInput, "a granule is no PDEV, or both are one"},
     {"state", Code::kInput,
      "not an off-chip end point and a root port, both READY, idle and without an operation"},
     {"taken", Code::kInput, "the end point has that stream"}};
 
 constexpr Check kHandle{"handle", Code::kInput, "the handle is not the first PDEV's"};
-constexpr Check kPdevs{"pdevs", Code::kInput, "a granule is no PDEV"};
+constexpr Check kPdevs{"pdevs", Code::kInput, "a granule is no PDEV, or both are one"};
 constexpr Check kNotTaken{"taken", Code::kInput, "the end point has no such stream"};
 constexpr Check kSecond{"second", Code::kInput, "the stream's root port is another"};
 

@@ -281,7 +281,7 @@ constinit const Row kRsiAttestTokenInit{
     .effect =
         "a token with this challenge (x1 to x8) and the measurements of this moment is begun, an "
         "older one dropped; x1: the most bytes that one has",
-    .differs = {}};
+    .differs = "there is always memory for one (RSI_ERROR_UNKNOWN)"};
 constinit const Row kRsiAttestTokenContinue{
     .number = 0x05,
     .name = "RSI_ATTESTATION_TOKEN_CONTINUE",

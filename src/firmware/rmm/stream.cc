@@ -262,6 +262,7 @@ RmiResult Rmm::pdev_stream_complete(Hpa first, Hpa second, std::uint64_t handle)
   RMM_REFUSE_IF(!is_handle_of(handle, first), "handle");
   RMM_FIND(end_point, c.pdev(first, "pdevs"));
   RMM_FIND(port, c.pdev(second, "pdevs"));
+  RMM_REFUSE_IF(first == second, "pdevs");  // find_lock_two_granules()
   Stream& stream = end_point->stream;
   RMM_REFUSE_IF((handle & (kPageSize - 1)) != kNonCoherent || !stream.taken, "taken");
   RMM_REFUSE_IF(stream.root_port_pdev != second, "second");
@@ -293,6 +294,7 @@ RmiResult Rmm::pdev_stream_disconnect(Hpa first, Hpa second, std::uint64_t handl
   RMM_REFUSE_IF(!is_handle_of(handle, first), "handle");
   RMM_FIND(end_point, c.pdev(first, "pdevs"));
   RMM_FIND(port, c.pdev(second, "pdevs"));
+  RMM_REFUSE_IF(first == second, "pdevs");  // find_lock_two_granules()
   Stream& stream = end_point->stream;
   RMM_REFUSE_IF((handle & (kPageSize - 1)) != kNonCoherent || !stream.taken, "taken");
   RMM_REFUSE_IF(stream.state != Stream::State::kConnected, "stream");
@@ -312,6 +314,7 @@ RmiResult Rmm::pdev_stream_key_refresh(Hpa first, Hpa second, std::uint64_t hand
   if (!c.begin({first, second})) return c.result();
   RMM_FIND(end_point, c.pdev(first, "pdevs"));
   RMM_FIND(port, c.pdev(second, "pdevs"));
+  RMM_REFUSE_IF(first == second, "pdevs");  // find_lock_two_granules()
   RMM_REFUSE_IF(!is_handle_of(handle, first), "handle");
   Stream& stream = end_point->stream;
   RMM_REFUSE_IF((handle & (kPageSize - 1)) != kNonCoherent || !stream.taken, "taken");

@@ -127,6 +127,7 @@ AttestationReport Attestation::report_of(const GuestContext& guest) {
           .measurement = guest.digest,
           .host_data = guest.host_data,
           .report_id = guest.report_id,
+          .agent_report_id = guest.agent_report_id,
           .current_tcb = Chip::kCurrent.encode(),
           .reported_tcb = chip.reported.encode(),
           .committed_tcb = chip.committed.encode(),

@@ -5,6 +5,16 @@
 #include "crypto/random.h"
 
 namespace teeio::sev {
+namespace {
+
+/// Whether that guest may be the migration agent of one with this policy.
+bool may_be_agent(const GuestContext& agent, std::uint64_t policy) {
+  const bool may_leave = (policy & kPolicySingleSocket) == 0;
+  return (policy & kPolicyMigrationAgent) != 0 && !agent.agent_report_id &&
+         (may_leave || (agent.policy & kPolicySingleSocket) != 0);
+}
+
+}  // namespace
 
 Launch::Launch(Platform& platform, IoGuard& guard) : platform_(platform), guard_(guard) {
   const auto add = [&](const Row& row, Status (Launch::*run)(Call&)) {
@@ -40,22 +50,29 @@ Status Launch::gctx_create(Call& call) {
 }
 
 Status Launch::launch_start(Call& call) {
-  constexpr std::uint32_t kKnown = 3;  // ma_en, imi_en
+  constexpr std::uint32_t kAgent = 1, kIncoming = 2, kKnown = kAgent | kIncoming;
   Reader in = call.body();
   const Hpa gctx{in.le<std::uint64_t>()};
   const auto policy = in.le<std::uint64_t>();
-  const auto agent = in.le<std::uint64_t>();  // the migration agent's context
+  const Hpa agent_page{in.le<std::uint64_t>()};
   const auto flags = in.le<std::uint32_t>();
   in.skip(sizeof(std::uint32_t));  // the guest's TSC frequency
   const ByteView workarounds = in.take(sizeof(GuestContext::workarounds));
-  const auto found = context(call, gctx, (flags & ~kKnown) != 0 || !is_page_aligned(agent));
+  const auto found =
+      context(call, gctx, (flags & ~kKnown) != 0 || !is_page_aligned(raw(agent_page)));
   if (!found) return found.error();
   GuestContext& guest = **found;
   if (guest.state != GuestContext::State::kInit) return call.refuse("state");
-  if (flags != 0 || (policy & kPolicyMigrationAgent) != 0) return call.refuse("agent");
+  const bool wants_agent = (flags & kAgent) != 0;
+  const GuestContext* const agent = wants_agent ? platform_.guest(agent_page) : nullptr;
+  if (wants_agent && agent == nullptr) return call.refuse("agent");
+  if (agent != nullptr && !may_be_agent(*agent, policy)) return call.refuse("policy_agent");
   if ((policy & kPolicyMustBeOne) == 0) return call.refuse("policy_one");
   if ((policy & kPolicyAbi) > kAbiVersion) return call.refuse("policy_abi");
   if ((policy & ~kPolicyBase) != 0) return call.refuse("policy_feature");
+  if ((flags & kIncoming) != 0) return call.refuse("incoming");
+  guest.agent_report_id.reset();
+  if (agent != nullptr) guest.agent_report_id = agent->report_id;
   guest.policy = policy;
   guest.digest = {};
   std::ranges::copy(workarounds, guest.workarounds.begin());

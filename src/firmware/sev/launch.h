@@ -32,6 +32,7 @@ inline constexpr std::uint64_t kPolicyAbi = 0xffff;  ///< major 15:8, minor 7:0
 inline constexpr std::uint64_t kPolicyMustBeOne = 1U << 17U;
 inline constexpr std::uint64_t kPolicyMigrationAgent = 1U << 18U;
 inline constexpr std::uint64_t kPolicyDebug = 1U << 19U;
+inline constexpr std::uint64_t kPolicySingleSocket = 1U << 20U;
 /// What a guest may ask of a firmware that has no features: ABI version, SMT, bit 17, the
 /// migration agent, debugging, one socket. Source: Linux psp-sev.h, SNP_POLICY_MASK_BASE.
 inline constexpr std::uint64_t kPolicyBase = 0x1f'ffff;
@@ -43,8 +44,8 @@ inline constexpr std::size_t kSecretsKeys = 32;
 /// SNP guests' lives: context, launch with its measurement, activation of an ASID, and the
 /// end. Adds its commands to the mailbox.
 ///
-/// What each command looks at, in its order, is in rows_guest.cc. A migration agent, an
-/// incoming image and an ID block are refused with UNSUPPORTED.
+/// What each command looks at, in its order, is in rows_guest.cc. An incoming image and an ID
+/// block are refused with UNSUPPORTED.
 ///
 /// Lifetime: as the platform. Locking: inside of the platform's command.
 class Launch {

@@ -31,10 +31,11 @@ struct GuestContext {
   std::uint32_t vm = 0;  ///< its number in traces
   State state = State::kInit;
   std::uint64_t policy = 0;
-  Asid asid = 0;                            ///< 0: not activated
-  std::array<std::byte, 48> digest{};       ///< of the launch
-  std::array<std::byte, 32> host_data{};    ///< of LAUNCH_FINISH
-  std::array<std::byte, 32> report_id{};    ///< in attestation reports
+  Asid asid = 0;                                               ///< 0: not activated
+  std::array<std::byte, 48> digest{};                          ///< of the launch
+  std::array<std::byte, 32> host_data{};                       ///< of LAUNCH_FINISH
+  std::array<std::byte, 32> report_id{};                       ///< in attestation reports
+  std::optional<std::array<std::byte, 32>> agent_report_id{};  ///< the migration agent's
   bool vcek_disabled = false;               ///< of LAUNCH_FINISH: no report is signed by the VCEK
   std::uint64_t launch_tcb = 0;             ///< the current TCB version at LAUNCH_START
   std::array<std::byte, 16> workarounds{};  ///< GOSVW of LAUNCH_START, for the secrets page
@@ -54,7 +55,7 @@ struct MailboxCommand {
   std::string_view name;   ///< literal, in traces: "TIO_DEV_CREATE"
   std::string_view fails;  ///< literal, what the explorer calls it; empty: it never fails so
   std::uint32_t length;    ///< bytes of its buffer
-  /// Whether the buffer begins with its length, a u32 that must be `length`.
+  /// Whether the buffer begins with its length, a u32 that must be `length`: SEV-TIO's do.
   bool says_length;
   std::function<Status(Call&)> run;
   /// What its arrow is about, from the buffer without its length; may be empty.

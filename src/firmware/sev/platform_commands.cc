@@ -30,7 +30,8 @@ void Platform::add_commands() {
   add_row(row::kSnpConfig, &Platform::config);
   add_row(row::kSnpVlekLoad, &Platform::vlek_load);
   add_row(row::kSnpFeatureInfo, &Platform::feature_info);
-  add(row::kSnpCommit, [this](Call&) {
+  add(row::kSnpCommit, [this](Call& call) {
+    if (call.body().le<std::uint32_t>() != row::kSnpCommit.length) return call.refuse("says");
     chip_.committed = Chip::kCurrent;
     return Status::kSuccess;
   });
@@ -89,7 +90,8 @@ Status Platform::snp_platform_status(Call& call) {
   status.le(std::uint32_t{0});  // build
   status.le(static_cast<std::uint32_t>(chip_.mask_id ? 1 : 0) |
             static_cast<std::uint32_t>(chip_.mask_key ? 2 : 0) | kHasFeatureInfo);
-  status.le(static_cast<std::uint32_t>(guests_.size()));
+  status.le(static_cast<std::uint32_t>(std::ranges::count_if(
+      guests_, [](const auto& at) { return at.second.state != GuestContext::State::kInit; })));
   status.le(Chip::kCurrent.encode()).le(chip_.reported.encode());
   const Bytes answer = status.take();
   if (crosses(out, answer.size())) return call.refuse("crosses");
@@ -114,7 +116,9 @@ Status Platform::snp_init(Call& call) {
   in.skip(kListAddress);
   if ((flags & ~kKnown) != 0 || reserved || !all_zero(in.rest())) return call.refuse("reserved");
   if (snp_) return call.refuse("again");
-  if ((flags & kInitRmp) == 0 && rmp_.assigned() == 0) return call.refuse("rmp");
+  const bool new_rmp = (flags & kInitRmp) != 0;
+  if (!new_rmp && rmp_.assigned() == 0) return call.refuse("rmp");
+  if (!new_rmp && (flags & kInitList) != 0) return call.refuse("list");
   if ((flags & kInitTioEnable) != 0 && !options_.tio) return call.refuse("tio");
   snp_ = true;
   tio_ = (flags & kInitTioEnable) != 0;
@@ -129,7 +133,9 @@ Status Platform::snp_shutdown(Call& call) {
   const bool active =
       std::ranges::any_of(guests_, [](const auto& at) { return at.second.asid != 0; });
   if (active || !dirty_.empty()) return call.refuse("flush");
-  const auto flags = call.body().le<std::uint32_t>();
+  Reader in = call.body();
+  if (in.le<std::uint32_t>() != row::kSnpShutdownEx.length) return call.refuse("says");
+  const auto flags = in.le<std::uint32_t>();
   if ((flags & ~(kIommu | kX86)) != 0) return call.refuse("reserved");
   if ((flags & kX86) != 0 && (flags & kIommu) == 0) return call.refuse("x86");
   while (!guests_.empty()) remove_guest(guests_.begin()->second.page);
@@ -174,9 +180,11 @@ Status Platform::vlek_load(Call& call) {
   constexpr std::size_t kHashstick = 432;  // struct sev_user_data_snp_wrapped_vlek_hashstick
   constexpr std::size_t kTcbAt = 0x190;
   Reader in = call.body();
+  const auto length = in.le<std::uint32_t>();
   const auto version = in.le<std::uint8_t>();
   const bool reserved = !all_zero(in.take(3));
   const Hpa stick{in.le<std::uint64_t>()};
+  if (length != row::kSnpVlekLoad.length) return call.refuse("says");
   if (version != 0) return call.refuse("version");
   if (reserved) return call.refuse("reserved");
   const auto wrapped = read_page(stick, kHashstick);
@@ -187,9 +195,11 @@ Status Platform::vlek_load(Call& call) {
 
 Status Platform::feature_info(Call& call) {
   Reader in = call.body();
+  const auto length = in.le<std::uint32_t>();
   const auto function = in.le<std::uint32_t>();
   const Hpa out{in.le<std::uint64_t>()};
   const Bytes info = Writer().le(0U).le(feature_ebx()).le(0U).le(0U).take();
+  if (length != row::kSnpFeatureInfo.length) return call.refuse("says");
   if (raw(out) % sizeof(std::uint32_t) != 0) return call.refuse("address");
   if (const auto refused = refuse_answer_page(call, out, info.size())) return *refused;
   if (function != 0) return call.refuse("function");

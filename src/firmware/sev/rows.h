@@ -27,7 +27,6 @@ struct Row {
   std::string_view name;          ///< literal, in traces: "SNP_LAUNCH_START"
   std::string_view fails;         ///< literal, what the explorer calls it; empty: it never fails so
   std::uint32_t length;           ///< bytes of its buffer
-  bool says_length;               ///< whether the buffer begins with its length
   std::string_view source;        ///< literal: who issues it, and where its buffer is from
   std::span<const Check> checks;  ///< in the order in which they are made
   std::string_view effect;        ///< literal

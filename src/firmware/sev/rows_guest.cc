@@ -60,13 +60,18 @@ constexpr Check kLaunchStartChecks[] = {
     kSnpCheck,
     kGuest,
     {"state", Status::kInvalidGuestState, "the guest is launched already", kAspFirmware},
-    {"agent", Status::kUnsupported, "no migration agent, no incoming image"},
+    {"agent", Status::kInvalidGuest, "the migration agent is no guest's context", kAspFirmware},
+    {"policy_agent", Status::kPolicyFailure,
+     "an agent that the policy does not allow, that has an agent itself, or that may move between "
+     "sockets where the guest may not",
+     kAspFirmware},
     {"policy_one", Status::kPolicyFailure, "bit 17 of the policy must be one",
      "ASPFW; SNP_POLICY_MASK_RSVD_MBO"},
     {"policy_abi", Status::kPolicyFailure, "the policy wants a newer ABI", kAspFirmware},
     {"policy_feature", Status::kPolicyFailure,
      "the policy has a reserved bit, or asks for what SNP_FEATURE_INFO does not name",
-     "ASPFW; sev-dev.c, sev_get_snp_policy_bits()"}};
+     "ASPFW; sev-dev.c, sev_get_snp_policy_bits()"},
+    {"incoming", Status::kUnsupported, "no incoming image"}};
 constexpr Check kLaunchUpdateChecks[] = {
     kAddressBitsCheck,
     kSnpCheck,
@@ -101,7 +106,6 @@ constinit const Row kSnpDecommission{
     .name = "SNP_DECOMMISSION",
     .fails = "SNP_DECOMMISSION fails",
     .length = 8,
-    .says_length = false,
     .source =
         "sev.c, snp_decommission_context(); struct sev_data_snp_addr; ASPFW, "
         "snp_mcmd_decommission()",
@@ -114,7 +118,6 @@ constinit const Row kSnpActivate{
     .name = "SNP_ACTIVATE",
     .fails = "SNP_ACTIVATE fails",
     .length = 12,
-    .says_length = false,
     .source = "sev.c, snp_bind_asid(); struct sev_data_snp_activate; ASPFW, snp_mcmd_activate()",
     .checks = kActivateChecks,
     .effect = "the ASID is the guest's"};
@@ -123,7 +126,6 @@ constinit const Row kSnpGuestStatus{
     .name = "SNP_GUEST_STATUS",
     .fails = {},
     .length = 16,
-    .says_length = false,
     .source =
         "struct sev_data_snp_guest_status; ASPFW, snp_mcmd_guest_status(); Linux does not issue it",
     .checks = kGuestStatusChecks,
@@ -134,7 +136,6 @@ constinit const Row kSnpGctxCreate{
     .name = "SNP_GCTX_CREATE",
     .fails = "SNP_GCTX_CREATE fails",
     .length = 8,
-    .says_length = false,
     .source =
         "sev.c, snp_context_create(); struct sev_data_snp_addr; ASPFW, snp_mcmd_gctx_create()",
     .checks = kGctxCreateChecks,
@@ -144,7 +145,6 @@ constinit const Row kSnpGuestRequest{
     .name = "SNP_GUEST_REQUEST",
     .fails = {},
     .length = 24,
-    .says_length = false,
     .source =
         "sev.c, snp_handle_guest_req(); struct sev_data_snp_guest_request; ASPFW, "
         "snp_mcmd_guest_request()",
@@ -162,20 +162,21 @@ constinit const Row kSnpLaunchStart{
     .name = "SNP_LAUNCH_START",
     .fails = "SNP_LAUNCH_START fails",
     .length = 48,
-    .says_length = false,
     .source =
         "sev.c, snp_launch_start(); struct sev_data_snp_launch_start; ASPFW, "
         "snp_mcmd_launch_start()",
     .checks = kLaunchStartChecks,
     .effect =
-        "the guest is in launch, with message keys, a report ID and an empty digest; the "
-        "hypervisor's OS-visible workarounds will be in its secrets page"};
+        "the guest is in launch, with message keys, a report ID and an empty digest, and a "
+        "migration "
+        "agent's report ID in its reports; the hypervisor's OS-visible workarounds will be in its "
+        "secrets page",
+    .differs = "no processor here has SMT, which a policy may forbid"};
 constinit const Row kSnpLaunchUpdate{
     .number = 0x0a1,
     .name = "SNP_LAUNCH_UPDATE",
     .fails = "SNP_LAUNCH_UPDATE fails",
     .length = 32,
-    .says_length = false,
     .source =
         "sev.c, sev_gmem_post_populate(), snp_launch_update_vmsa(); struct "
         "sev_data_snp_launch_update; ASPFW, snp_mcmd_launch_update()",
@@ -187,7 +188,6 @@ constinit const Row kSnpLaunchFinish{
     .name = "SNP_LAUNCH_FINISH",
     .fails = "SNP_LAUNCH_FINISH fails",
     .length = 64,
-    .says_length = false,
     .source =
         "sev.c, snp_launch_finish(); struct sev_data_snp_launch_finish; ASPFW, "
         "snp_mcmd_launch_finish()",

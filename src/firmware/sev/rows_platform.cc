@@ -10,6 +10,9 @@ namespace {
 constexpr Check kOwnBuffer{"buffer", Status::kInvalidPageState,
                            "the buffer, which takes the answer, is not the firmware's",
                            "sev-dev.c, snp_prep_cmd_buf()"};
+/// Older than SEV_RET_INCORRECT_BUFFER_LENGTH.
+constexpr Check kLengthCheck{"says", Status::kInvalidParam, "the buffer says another length",
+                             kAspFirmware};
 constexpr Check kPlatformStatusChecks[] = {kOwnBuffer};
 constexpr Check kGetIdChecks[] = {
     kOwnBuffer,
@@ -30,11 +33,14 @@ constexpr Check kInitChecks[] = {
      "a reserved field is not zero, or a feature is wanted that SNP_FEATURE_INFO does not name",
      kAspFirmware},
     {"again", Status::kInvalidPlatformState, "SNP is initialised already", kAspFirmware},
-    {"rmp", Status::kRmpInitRequired, "the RMP was never initialised"},
+    {"rmp", Status::kRmpInitRequired, "the RMP was never initialised", kAspFirmware},
+    {"list", Status::kInvalidParam,
+     "a list of ranges comes with an RMP that is not initialised by this command", kAspFirmware},
     {"tio", Status::kInvalidParam, "the firmware has no SEV-TIO"}};
 constexpr Check kShutdownChecks[] = {
     {"flush", Status::kDfFlushRequired, "a guest has an ASID, or one was used and not flushed",
      "ASPFW; sev-dev.c, __sev_snp_shutdown_locked()"},
+    kLengthCheck,
     kReservedCheck,
     {"x86", Status::kInvalidParam, "x86_snp_shutdown is set without iommu_snp_shutdown",
      kAspFirmware}};
@@ -49,7 +55,9 @@ constexpr Check kConfigChecks[] = {
     kReservedCheck,
     {"tcb", Status::kInvalidParam, "the reported TCB is newer than the committed one",
      kAspFirmware}};
+constexpr Check kCommitChecks[] = {kLengthCheck};
 constexpr Check kVlekChecks[] = {
+    kLengthCheck,
     {"version", Status::kInvalidParam, "there is no such version of a wrapped hashstick",
      "ASPFW; sev-dev.c, sev_ioctl_do_snp_vlek_load()"},
     kReservedCheck,
@@ -59,6 +67,7 @@ constexpr Check kVlekChecks[] = {
     {"authentic", Status::kBadMeasurement, "the hashstick is not wrapped for this chip",
      kAspFirmware}};
 constexpr Check kFeatureInfoChecks[] = {
+    kLengthCheck,
     {"address", Status::kInvalidAddress,
      "the address is no multiple of 4, the answer would cross the end of its page, or there is "
      "no such page",
@@ -77,7 +86,6 @@ constinit const Row kPlatformStatus{
     .name = "SEV_PLATFORM_STATUS",
     .fails = {},
     .length = 12,
-    .says_length = false,
     .source = "sev-dev.c, sev_ioctl_do_platform_status(); struct sev_user_data_status",
     .checks = kPlatformStatusChecks,
     .effect =
@@ -88,7 +96,6 @@ constinit const Row kGetId{
     .name = "SEV_GET_ID",
     .fails = {},
     .length = 12,
-    .says_length = false,
     .source = "sev-dev.c, sev_ioctl_do_get_id2(); struct sev_data_get_id",
     .checks = kGetIdChecks,
     .effect = "the chip's ID of 64 bytes is in the page, and its length in the buffer"};
@@ -97,18 +104,17 @@ constinit const Row kSnpPlatformStatus{
     .name = "SNP_PLATFORM_STATUS",
     .fails = {},
     .length = 8,
-    .says_length = false,
     .source = "sev-dev.c, sev_ioctl_do_snp_platform_status(); struct sev_user_data_snp_status",
     .checks = kSnpPlatformStatusChecks,
     .effect =
-        "version, state, guests and TCB versions are in the page, which goes from Firmware to "
-        "Reclaim"};
+        "version, state, guests from LAUNCH_START on and TCB versions are in the page, which goes "
+        "from Firmware to Reclaim",
+    .differs = "ASPFW leaves the page Firmware: Reclaim is what Linux says of it"};
 constinit const Row kSnpDfFlush{
     .number = 0x084,
     .name = "SNP_DF_FLUSH",
     .fails = "SNP_DF_FLUSH fails",
     .length = 0,
-    .says_length = false,
     .source = "arch/x86/kvm/svm/sev.c, sev_flush_asids()",
     .checks = {},
     .effect = "ASIDs that guests have given up may be activated again",
@@ -118,7 +124,6 @@ constinit const Row kSnpInitEx{
     .name = "SNP_INIT_EX",
     .fails = "SNP_INIT_EX fails",
     .length = 64,
-    .says_length = false,
     .source = "sev-dev.c, __sev_snp_init_locked(); struct sev_data_snp_init_ex",
     .checks = kInitChecks,
     .effect = "SNP works, with SEV-TIO if that was asked for",
@@ -130,7 +135,6 @@ constinit const Row kSnpShutdownEx{
     .name = "SNP_SHUTDOWN_EX",
     .fails = {},  // no host here shuts down what it runs on
     .length = 8,
-    .says_length = true,
     .source =
         "sev-dev.c, __sev_snp_shutdown_locked(); struct sev_data_snp_shutdown_ex; ASPFW, "
         "snp_mcmd_shutdown_common()",
@@ -144,7 +148,6 @@ constinit const Row kSnpPageReclaim{
     .name = "SNP_PAGE_RECLAIM",
     .fails = "SNP_PAGE_RECLAIM fails",
     .length = 8,
-    .says_length = false,
     .source =
         "sev-dev.c, snp_reclaim_pages(); struct sev_data_snp_page_reclaim; ASPFW, "
         "snp_mcmd_page_reclaim()",
@@ -157,7 +160,6 @@ constinit const Row kSnpConfig{
     .name = "SNP_CONFIG",
     .fails = "SNP_CONFIG fails",
     .length = 64,
-    .says_length = false,
     .source = "sev-dev.c, sev_ioctl_do_snp_set_config(); struct sev_user_data_snp_config",
     .checks = kConfigChecks,
     .effect =
@@ -168,9 +170,8 @@ constinit const Row kSnpCommit{
     .name = "SNP_COMMIT",
     .fails = "SNP_COMMIT fails",
     .length = 4,
-    .says_length = true,
     .source = "sev-dev.c, sev_ioctl_do_snp_commit(); struct sev_data_snp_commit",
-    .checks = {},
+    .checks = kCommitChecks,
     .effect =
         "the current firmware and its TCB version are the committed ones, which they are "
         "from power-on: no firmware is downloaded here"};
@@ -179,7 +180,6 @@ constinit const Row kSnpVlekLoad{
     .name = "SNP_VLEK_LOAD",
     .fails = {},
     .length = 16,
-    .says_length = true,
     .source = "sev-dev.c, sev_ioctl_do_snp_vlek_load(); struct sev_user_data_snp_vlek_load",
     .checks = kVlekChecks,
     .effect = "never reached: AMD alone wraps hashsticks, and no chip of AMD's is here"};
@@ -188,7 +188,6 @@ constinit const Row kSnpFeatureInfo{
     .name = "SNP_FEATURE_INFO",
     .fails = {},
     .length = 16,
-    .says_length = true,
     .source = "sev-dev.c, snp_get_platform_data(); struct sev_data_snp_feature_info",
     .checks = kFeatureInfoChecks,
     .effect = "features as CPUID has them: EBX bit 1 is SEV-TIO",

@@ -104,7 +104,8 @@ struct QueueEntry {
   Hpa tdr{0};       ///< kIotlb
   DmarIndex index;  ///< the others
   WaitDescriptor wait{};
-  bool passed = false;  ///< the IOMMU's head is behind it: PROCESS may take it
+  bool passed = false;      ///< the IOMMU's head is behind it: PROCESS may take it
+  std::uint32_t taken = 0;  ///< descriptors of it that PROCESS has taken already
 };
 
 struct IommuState {

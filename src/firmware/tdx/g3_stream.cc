@@ -182,8 +182,9 @@ LeafResult G3Leaves::tdh_ide_stream_km(std::uint64_t spdm, std::uint8_t stream,
   const auto key_set = static_cast<std::uint8_t>(refreshes ? 1U - found->key_set : found->key_set);
   if (found->km->done < messages_of(operation)) {
     const KmParameters key = key_number(found->km->done, key_set);
-    TDX_ASSIGN(const Bytes& request,
-               km_request(leaf, port, *found, *session.spdm, object_of(*found->km), key));
+    const KmObject object = object_of(*found->km);
+    if (object == KmObject::kSetGo) count_go(*found, key);
+    TDX_ASSIGN(const Bytes& request, km_request(leaf, port, *found, *session.spdm, object, key));
     write_object(leaf, messages.request, request);
     return {.status = Code::kSpdmRequest, .rcx = request.size()};
   }

@@ -128,14 +128,17 @@ KeyBits key_bit(const KmParameters& p) {
   return static_cast<KeyBits>(1U << static_cast<unsigned>(p.sub_stream));
 }
 
+void count_go(IdeStream& stream, const KmParameters& parameters) {
+  if (parameters.direction == KmParameters::Direction::kTx && stream.sent_tx_go != kTxKeys)
+    ++stream.sent_tx_go;
+}
+
 hw::RootPort& port_of(const IommuState& iommu, const IdeStream& stream) {
   return *iommu.root_ports[stream.config.root_port];
 }
 
 Checked<Bytes> km_request(Leaf& leaf, hw::RootPort& port, IdeStream& stream, SpdmSession& spdm,
                           KmObject object, const KmParameters& parameters) {
-  if (object == KmObject::kSetGo && parameters.direction == KmParameters::Direction::kTx)
-    ++stream.sent_tx_go;
   Key key{};
   if (object == KmObject::kKeyProg) {
     schedule::fill_random(key);

@@ -15,6 +15,10 @@ namespace teeio::tdx {
 [[nodiscard]] KeyBits key_bit(const KmParameters& p);
 [[nodiscard]] hw::RootPort& port_of(const IommuState& iommu, const IdeStream& stream);
 
+/// A K_SET_GO of what the device transmits is counted before all of its operands are looked at.
+/// A fourth, at which the real module stops itself, counts no more.
+void count_go(IdeStream& stream, const KmParameters& parameters);
+
 /// The message that asks for `object`, outstanding from here on. KEY_PROG: the root port has
 /// the key. Check "seal".
 Checked<Bytes> km_request(Leaf& leaf, hw::RootPort& port, IdeStream& stream, SpdmSession& spdm,

@@ -33,15 +33,28 @@ Decoded decoded_by(const IommuState& iommu) {
   return all;
 }
 
+/// Whether the key unit's stream registers are enabled: as long as a stream is that has them.
+bool is_key_used(const IommuState& iommu, const IdeStreamConfig& config) {
+  return config.key_id && std::ranges::any_of(iommu.streams, [&](const auto& at) {
+           const IdeStream& other = at.second;
+           return other.enabled && !other.blocked && other.config.root_port == config.root_port &&
+                  other.config.key_id == config.key_id;
+         });
+}
+
 /// Source: ide_stream.c, verify_stream_config_reg_and_map_rp_cfg(), verify_stream_control_reg(),
 /// verify_rid_assoc_regs() and verify_addr_assoc_regs(), in this order.
 Checked<void> check_registers(Leaf& leaf, const IommuState& iommu, const IdeStreamConfig& config) {
   if (config.root_port >= iommu.root_ports.size()) return leaf.refuse("root_port");
   const hw::RootPort& port = *iommu.root_ports[config.root_port];
+  // A unit has stream registers also for a port that has no stream.
+  if (config.key_id && *config.key_id >= std::max<std::size_t>(port.streams(), 1))
+    return leaf.refuse("key_id");
   if (port.streams() == 0) return leaf.refuse("ide");
   if (config.register_block >= port.streams()) return leaf.refuse("block");
-  if (port.stream_state(config.register_block) != hw::IdeStreamState::kFree)
+  if (port.stream_state(config.register_block) == hw::IdeStreamState::kEnabled)
     return leaf.refuse("block_used");
+  if (is_key_used(iommu, config)) return leaf.refuse("key_used");
   if (iommu.streams.contains(config.stream_id)) return leaf.refuse("stream_id");
   const Decoded decoded = decoded_by(iommu);
   if (config.rid_base > config.rid_limit || config.rid_base >> 8U < decoded.first_bus ||
@@ -54,16 +67,19 @@ Checked<void> check_registers(Leaf& leaf, const IommuState& iommu, const IdeStre
   return {};
 }
 
-/// Source: ide_stream.c, verify_no_stream_overlaps(): all streams of the IOMMU.
+/// Source: ide_stream.c, verify_no_stream_overlaps(): all streams of the IOMMU, the upper half
+/// of their ids first.
 Checked<void> check_overlaps(Leaf& leaf, const IommuState& iommu, const IdeStreamConfig& config) {
-  for (const auto& [id, other] : iommu.streams) {
-    const IdeStreamConfig& there = other.config;
-    if (overlap(config.rid_base, config.rid_limit, there.rid_base, there.rid_limit))
-      return leaf.refuse("rid_overlap");
-    if (overlap(raw(config.address_base), raw(config.address_limit), raw(there.address_base),
-                raw(there.address_limit)))
-      return leaf.refuse("address_overlap");
-  }
+  for (const bool upper : {true, false})
+    for (const auto& [id, other] : iommu.streams) {
+      const IdeStreamConfig& there = other.config;
+      if ((id >= kMaxIdeStreams / 2) != upper) continue;
+      if (overlap(config.rid_base, config.rid_limit, there.rid_base, there.rid_limit))
+        return leaf.refuse("rid_overlap");
+      if (overlap(raw(config.address_base), raw(config.address_limit), raw(there.address_base),
+                  raw(there.address_limit)))
+        return leaf.refuse("address_overlap");
+    }
   return {};
 }
 
@@ -99,6 +115,9 @@ Checked<void> make_stream(Leaf& leaf, std::uint32_t iommu, std::uint32_t session
                           const IdeStreamConfig& config, std::vector<Hpa> pages) {
   IommuState& state = leaf.s.iommus[iommu];
   hw::RootPort& port = *state.root_ports[config.root_port];
+  // What another stream has written there, and not enabled or blocked, is written over.
+  if (port.stream_state(config.register_block) != hw::IdeStreamState::kFree)
+    (void)port.release_stream(config.register_block);
   if (const auto done = port.configure_stream(config.register_block, association(config)); !done)
     return leaf.refuse_because("hardware", done.error().why);
   for (const Hpa page : pages) leaf.s.take_iommu_page(iommu, page);
@@ -129,7 +148,10 @@ void block_stream(State& s, std::uint32_t iommu, std::uint8_t id, IdeStream& str
 void forget_stream(State& s, std::uint32_t iommu, std::uint8_t id) {
   IommuState& state = s.iommus[iommu];
   const IdeStream& stream = state.streams.at(id);
-  (void)port_of(state, stream).release_stream(stream.config.register_block);
+  // BLOCK has cleared the registers: they may be another stream's by now.
+  hw::RootPort& port = port_of(state, stream);
+  if (port.stream_state(stream.config.register_block) == hw::IdeStreamState::kBlocked)
+    (void)port.release_stream(stream.config.register_block);
   for (const Hpa page : stream.pages) s.release_page(page);
   --state.sessions.at(stream.spdm).active_stream_count;
   state.streams.erase(id);
@@ -193,6 +215,7 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint64_t stream,
     return leaf.refuse("parameters");
   const bool go = object == KmObject::kSetGo;
   if (go && (found->of(parameters).go & key_bit(parameters)) == 0) return leaf.refuse("keys");
+  if (go) count_go(*found, parameters);
   hw::RootPort& port = port_of(*state, *found);
   const std::uint64_t slots = kKeySlotsOfStream * port.streams();
   if (object == KmObject::kKeyProg ? slot >= slots : slot != 0) return leaf.refuse("slot");

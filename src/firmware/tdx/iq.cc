@@ -39,7 +39,7 @@ std::uint32_t descriptors(IqType type) {
 
 Checked<void> room(Leaf& leaf, const IommuState& iommu, IqType type) {
   std::uint32_t used = descriptors(type);
-  for (const QueueEntry& entry : iommu.queue) used += descriptors(entry.type);
+  for (const QueueEntry& entry : iommu.queue) used += descriptors(entry.type) - entry.taken;
   if (used > kQueueDescriptors) return leaf.refuse("full");
   return {};
 }
@@ -55,20 +55,34 @@ Checked<void> check_wait(Leaf& leaf, const WaitDescriptor& wait) {
   return {};
 }
 
+/// What the IOMMU forgets before a request's wait: of a root entry or a directory nothing, whose
+/// entries have gone before. Source: tdh_iq_inv_request.c.
+void forget(State& s, hw::VtdIommu& unit, const QueueEntry& request) {
+  constexpr hw::TBit kSide = hw::TBit::kTrusted;
+  switch (request.type) {
+    case IqType::kIotlb:
+      unit.invalidate_domain(kSide, s.find_td(request.tdr)->domain());
+      return;
+    case IqType::kContext:
+      unit.invalidate_contexts(kSide);
+      return;
+    case IqType::kPasid:
+      // An entry that was never accepted was never present.
+      if (const Td* td = s.find_td(s.dmar.find(dmar_key(request.index))->second.tdr)) {
+        unit.invalidate_pasid_cache(kSide, td->domain(), hw::Pasid{request.index.pasid});
+        unit.invalidate_domain(kSide, td->domain());
+      }
+      return;
+    case IqType::kRoot:
+    case IqType::kDirectory:
+      return;
+  }
+}
+
 /// The IOMMU's head passes a request: its caches have forgotten, and its wait is done.
 void pass_by(State& s, IommuState& iommu, QueueEntry& request) {
   request.passed = true;
-  hw::VtdIommu& unit = *iommu.iommu;
-  const auto entry = s.dmar.find(dmar_key(request.index));
-  if (request.type == IqType::kIotlb) {
-    unit.invalidate_domain(hw::TBit::kTrusted, s.find_td(request.tdr)->domain());
-  } else if (request.type != IqType::kPasid) {
-    unit.invalidate_all(hw::TBit::kTrusted);
-  } else {
-    unit.invalidate_function(hw::TBit::kTrusted, request.index.rid);
-    if (const Td* td = s.find_td(entry->second.tdr); td != nullptr)
-      unit.invalidate_domain(hw::TBit::kTrusted, td->domain());
-  }
+  forget(s, *iommu.iommu, request);
   constexpr std::uint64_t kStatusWrite = 1U << 5U;
   if ((request.wait[0] & kStatusWrite) == 0) return;
   Writer status;
@@ -151,6 +165,12 @@ LeafResult Module::tdh_iq_inv_process(std::uint32_t iommu) {
   while (!state->queue.empty()) {
     QueueEntry& request = state->queue.front();
     if (!request.passed) pass_by(leaf.s, *state, request);
+    // An interrupt ends the leaf behind any descriptor that is not the last one.
+    if (const std::uint32_t before_wait = descriptors(request.type) - 1;
+        request.taken != before_wait) {
+      request.taken = before_wait;
+      TDX_TRY(leaf.may_be_interrupted("TDH.IQ.INV.PROCESS interrupted"));
+    }
     if (request.type == IqType::kIotlb)
       TDX_TRY(finish_iotlb(leaf, iommu, request.tdr));
     else

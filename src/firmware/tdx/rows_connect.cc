@@ -60,9 +60,11 @@ constexpr auto kDisconnectChecks =
 constexpr auto kStreamCreateChecks = join(
     kApi, kSession, kBound,
     own({{"root_port", kRpNotConfigured, kR8, "no such root port"},
+         {"key_id", kOperandInvalid, kR8, "the key unit has no such stream registers"},
          {"ide", kIdeStreamNotSupported, kR8, "the root port has no IDE"},
          {"block", kOperandInvalid, kR8, "the root port has no such stream registers"},
-         {"block_used", kOperandInvalid, kR8, "the stream registers are in use"},
+         {"block_used", kOperandInvalid, kR8, "the stream registers are enabled"},
+         {"key_used", kOperandInvalid, kR8, "the key unit's stream registers are enabled"},
          {"stream_id", kIdeStreamNotFree, kR9, "the stream is in use"},
          {"rids", kOperandInvalid, kR10, "the requester range is empty, or of other root ports"},
          {"addresses", kOperandInvalid, kR12, "the address range is empty, or of other root ports"},
@@ -192,8 +194,8 @@ constinit const Row kIdeStreamCreate{
     .checks = kStreamCreateChecks,
     .effect = "the root port's registers have the stream",
     .differs =
-        "selective streams only; registers count as in use from CREATE on, not from the enable bit "
-        "on",
+        "selective streams only, with a key unit of each root port's own; a root port that has "
+        "the stream's id elsewhere refuses, by the last check",
     .only = Api::kG2};
 constinit const Row kIdeStreamBlock{
     .number = 133,
@@ -223,10 +225,11 @@ constinit const Row kIdeKmRequest{
     .checks = kKmRequestChecks,
     .effect =
         "a message for the device; KEY_PROG: the root port has the key, and with the third of "
-        "a direction and key set all three may GO",
+        "a direction and key set all three may GO. A GO of what the device transmits counts as "
+        "sent also when R10 or R11 are refused",
     .differs =
-        "what shares a key slot is not looked at; a GO that is refused for R10 or R11 is not "
-        "counted as sent",
+        "what shares a key slot is not looked at; a fourth GO of what the device transmits stops "
+        "the module there, and is as good as the third here",
     .only = Api::kG2};
 constinit const Row kIdeKmResponse{
     .number = 136,

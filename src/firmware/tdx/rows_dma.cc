@@ -135,15 +135,17 @@ constinit const Row kIqInvRequestIotlb{.number = 161,
                                        .checks = kIqIotlbChecks,
                                        .effect = "two descriptors are queued",
                                        .differs = {}};
-constinit const Row kIqInvRequest{
-    .number = 161,
-    .name = "TDH.IQ.INV.REQUEST",
-    .detail = "a blocked entry",
-    .fails = "TDH.IQ.INV.REQUEST fails",
-    .source = "tdh_iq_inv_request.c",
-    .checks = kIqTableChecks,
-    .effect = "descriptors are queued (PASIDTE 3, CTE 2, others 1); inv QUEUED",
-    .differs = "a guest's own invalidations are not there"};
+constinit const Row kIqInvRequest{.number = 161,
+                                  .name = "TDH.IQ.INV.REQUEST",
+                                  .detail = "a blocked entry",
+                                  .fails = "TDH.IQ.INV.REQUEST fails",
+                                  .source = "tdh_iq_inv_request.c",
+                                  .checks = kIqTableChecks,
+                                  .effect =
+                                      "descriptors are queued (PASIDTE 3: PASID cache and IOTLB of "
+                                      "the domain; CTE 2: all context "
+                                      "caches; others 1); inv QUEUED",
+                                  .differs = "a guest's own invalidations are not there"};
 constinit const Row kIqInvProcess{
     .number = 162,
     .name = "TDH.IQ.INV.PROCESS",
@@ -153,7 +155,7 @@ constinit const Row kIqInvProcess{
     .checks = kIqProcessChecks,
     .effect =
         "what the IOMMU has passed is done, which may be nothing: inv DONE, or the TD's epoch "
-        "of this IOMMU is that of now; interruptible between requests",
+        "of this IOMMU is that of now; interruptible between descriptors",
     .differs = "the IOMMU passes requests when PROCESS is called, or at the next call"};
 
 }  // namespace teeio::tdx::row

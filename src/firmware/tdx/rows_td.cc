@@ -14,6 +14,8 @@ constexpr std::array<Check, 1> kVcpuPages{
     {{"pages", kTdcxNumIncorrect, kRax, "the vCPU lacks pages"}}};
 constexpr std::array<Check, 1> kVcpuState{
     {{"state", kVcpuStateIncorrect, kRax, "the vCPU is initialized"}}};
+constexpr std::array<Check, 1> kVcpuStateNumber{
+    {{"state", kVcpuStateIncorrect, kNumber, "the vCPU is initialized (its state: 2, READY)"}}};
 
 constexpr std::array<Check, 1> kTscAdjust{
     {{"tsc_adjust", kInconsistentMsr, kNumber,
@@ -51,7 +53,7 @@ constexpr auto kVpAddcxChecks =
          own({{"count", kTdcxNumIncorrect, kRax, "the vCPU has all its pages"}}), free_page(kRcx));
 constexpr auto kVpInitChecks =
     join(kTscAdjust, own({{"version", kOperandInvalid, kRax, "there is no such version"}}),
-         tdvpr(kRcx), kOwnTdr, kTd, kVcpuPages, kVcpuState,
+         tdvpr(kRcx), kOwnTdr, kTd, kVcpuPages, kVcpuStateNumber,
          own({{"max_vcpus", kMaxVcpusExceeded, kRax, "the TD has all its vCPUs"},
               {"x2apic", kOperandInvalid, kR8, "version 1: the x2APIC ID has more than 32 bits"},
               {"unique", kX2apicIdNotUnique, kNumber,

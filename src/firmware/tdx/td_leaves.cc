@@ -205,7 +205,8 @@ LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx, const Proce
   const auto hold = version.number == 0 ? Leaf::Hold::kShared : Leaf::Hold::kExclusive;
   TDX_ASSIGN(Td* const td, leaf.td(vcpu->tdr, Operand::kTdr, AllowedIn::kBuiltOrRuns, hold));
   if (vcpu->pages.size() != kTdvpsPages) return leaf.refuse("pages");
-  if (vcpu->initialized) return leaf.refuse("state");
+  constexpr std::uint32_t kReady = 2;  // tdx_tdvps.h, VCPU_READY: not entered, or TDVPR is busy
+  if (vcpu->initialized) return leaf.refuse_number("state", kReady);
   leaf.give_way();
   // Counted after the leaf gave way: another vCPU of the TD may have come first.
   if (td->vcpus == td->parameters.max_vcpus) return leaf.refuse("max_vcpus");

@@ -197,6 +197,9 @@ inline constexpr std::uint64_t kMaxIdeStreams = 256;  ///< of an IOMMU
 struct IdeStreamConfig {
   std::uint32_t root_port = 0;  ///< index among the IOMMU's root ports
   std::uint8_t register_block = 0;
+  /// Which of the root port's stream registers in its key configuration unit; the newer API's
+  /// module chooses.
+  std::optional<std::uint8_t> key_id{};
   std::uint8_t stream_id = 0;  ///< as TLPs carry it; also the module's name for it
   std::uint16_t rid_base = 0;
   std::uint16_t rid_limit = 0;  ///< last requester ID, inclusive

@@ -332,6 +332,10 @@ void VtdIommu::invalidate_all(TBit side) {
   });
 }
 
+void VtdIommu::invalidate_contexts(TBit side) {
+  command(side, schedule::Touch::How::kUpdate, [&] { impl_->contexts.drop_side(side); });
+}
+
 void VtdIommu::invalidate_domain(TBit side, std::uint16_t domain) {
   command(side, schedule::Touch::How::kUpdate, [&] {
     impl_->iotlb.drop_domain(side, domain);

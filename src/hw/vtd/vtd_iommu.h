@@ -79,6 +79,9 @@ class VtdIommu final : public Iommu {
   // a table in memory; until then the old translation is served. Each returns when
   // requests that had been translated before it have ended (DR, DW).
   void invalidate_all(TBit side);
+  /// Context-cache invalidation, global: context and PASID caches, not the IOTLB.
+  /// Source: VT-d 6.5.2.1.
+  void invalidate_contexts(TBit side);
   void invalidate_domain(TBit side, std::uint16_t domain);
   /// Page-selective within a domain: addresses of its second stage. Of nested translations
   /// nobody knows which came from there: all of the domain's go.

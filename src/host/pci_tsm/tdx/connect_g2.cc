@@ -98,6 +98,7 @@ Result<void> ConnectG2::create_stream(TdxCard& card) {
   card.stream = static_cast<std::uint8_t>(card.ide->bridge_index + 1);
   tdx::IdeStreamConfig config{.root_port = card.port.index,
                               .register_block = static_cast<std::uint8_t>(end.block),
+                              .key_id = static_cast<std::uint8_t>(end.block),
                               .stream_id = card.stream,
                               .rid_base = end.requesters.first,
                               .rid_limit = end.requesters.last};

@@ -6,6 +6,29 @@ namespace {
 
 class Edges : public Machine {};
 
+// find_granule() knows none there: that is seen before what is due is looked at.
+TEST_F(Edges, ADataPageWhereNoMemoryIsIsNotTheHosts) {
+  unlocked();
+  const RmiResult refused = rmm.pdev_communicate(pdev, Hpa{0x1000});
+  EXPECT_RMI(refused, Code::kInput);
+  ASSERT_NE(refused.refused_by, nullptr);
+  EXPECT_EQ(refused.refused_by->id, "data");
+  EXPECT_RMI(rmm.pdev_communicate(pdev, data), Code::kDevice) << "nothing is due";
+}
+
+// find_lock_two_granules(): that both are one is seen before the stream's state is.
+TEST_F(Edges, AStreamIsBetweenTwoPdevs) {
+  unlocked();
+  const std::uint64_t handle = raw(pdev) + kNonCoherent;
+  for (const RmiResult& refused : {rmm.pdev_stream_complete(pdev, pdev, handle),
+                                   rmm.pdev_stream_disconnect(pdev, pdev, handle),
+                                   rmm.pdev_stream_key_refresh(pdev, pdev, handle)}) {
+    EXPECT_RMI(refused, Code::kInput);
+    ASSERT_NE(refused.refused_by, nullptr);
+    EXPECT_EQ(refused.refused_by->id, "pdevs");
+  }
+}
+
 // RmiRttEntryState: unassigned, assigned, table, assigned to a device.
 TEST_F(Edges, ReadEntrySaysWhatIsThere) {
   unlocked();

@@ -169,11 +169,35 @@ TEST_F(LaunchTest, ThePolicyIsLookedAt) {
   ASSERT_EQ(of_page(kSnpGctxCreate, gctx), Status::kSuccess);
   EXPECT_EQ(start(gctx, 0), Status::kPolicyFailure);
   EXPECT_EQ(start(gctx, kPolicy | (kAbiVersion + 1U)), Status::kPolicyFailure);
-  EXPECT_EQ(start(gctx, kPolicy | kPolicyMigrationAgent), Status::kUnsupported);
-  EXPECT_EQ(start(gctx, kPolicy, 1), Status::kUnsupported);
+  EXPECT_EQ(start(gctx, kPolicy, 1), Status::kInvalidGuest) << "an agent at 0";
+  EXPECT_EQ(start(gctx, kPolicy, 2), Status::kUnsupported);
   EXPECT_EQ(start(gctx, kPolicy, 4), Status::kInvalidParam);
   EXPECT_EQ(start(gctx, kPolicy | 1U << 21U), Status::kPolicyFailure) << "no CXL here";
   EXPECT_EQ(start(gctx, kPolicy | kAbiVersion | kPolicyDebug), Status::kSuccess);
+}
+
+// snp_mcmd_launch_start(): an agent that the policy allows, without an agent of its own, and as
+// bound to its socket as the guest.
+TEST_F(LaunchTest, AMigrationAgentMayBeNamed) {
+  const Hpa agent = launched();
+  const auto start_with = [&](std::uint64_t policy) {
+    const Hpa gctx = firmware_page();
+    EXPECT_EQ(of_page(kSnpGctxCreate, gctx), Status::kSuccess);
+    const Status status = run(
+        kSnpLaunchStart, Writer().le(raw(gctx)).le(policy).le(raw(agent)).le(1U).zeros(20).take());
+    return std::pair(status, gctx);
+  };
+  EXPECT_EQ(start_with(kPolicy).first, Status::kPolicyFailure);
+  constexpr std::uint64_t kAllowed = kPolicy | kPolicyMigrationAgent;
+  EXPECT_EQ(start_with(kAllowed | kPolicySingleSocket).first, Status::kPolicyFailure);
+  const auto [status, gctx] = start_with(kAllowed);
+  ASSERT_EQ(status, Status::kSuccess);
+  EXPECT_EQ(psp.guest(gctx)->agent_report_id, psp.guest(agent)->report_id);
+  psp.guest(agent)->agent_report_id.emplace();
+  EXPECT_EQ(start_with(kAllowed).first, Status::kPolicyFailure) << "has one itself";
+  const Hpa alone = firmware_page();
+  ASSERT_EQ(of_page(kSnpGctxCreate, alone), Status::kSuccess);
+  EXPECT_EQ(start(alone, kAllowed), Status::kSuccess) << "nobody has to be named";
 }
 
 TEST_F(LaunchTest, APageMustBeTheGuestsAndUntouched) {
@@ -279,6 +303,7 @@ TEST_F(LaunchTest, WhatIsNotModelledIsRefused) {
 // sev_ioctl_do_snp_platform_status().
 TEST_F(LaunchTest, StatusGoesIntoAFirmwarePage) {
   const Hpa gctx = launched();
+  ASSERT_EQ(of_page(kSnpGctxCreate, firmware_page()), Status::kSuccess) << "not counted yet";
   const Hpa out = firmware_page();
   ASSERT_EQ(of_page(kSnpPlatformStatus, out), Status::kSuccess);
   EXPECT_EQ(rmp.state(out), PageState::kReclaim);

@@ -77,6 +77,9 @@ class RowTest : public testing::TestWithParam<Case> {
     return spoils("page") ? *memory.alloc_page() : firmware;
   }
 
+  /// The length that a buffer begins with.
+  static std::uint32_t says(std::uint32_t length) { return spoils("says") ? length + 1 : length; }
+
   Bytes platform_buffer();
   Bytes guest_buffer();
   Bytes init_buffer();
@@ -109,8 +112,9 @@ Bytes RowTest::init_buffer() {
       EXPECT_EQ(rmp.update(at, {}), RmpStatus::kSuccess);
     }
   }
-  const std::uint32_t flags =
-      (spoils("rmp") ? 0 : kInitRmp) | kInitTioEnable | (spoils("reserved") ? 8U : 0U);
+  const bool bare = spoils("rmp") || spoils("list");
+  const std::uint32_t flags = (bare ? 0 : kInitRmp) | (spoils("list") ? kInitList : 0) |
+                              kInitTioEnable | (spoils("reserved") ? 8U : 0U);
   return Writer().le(flags).zeros(60).take();
 }
 
@@ -127,7 +131,7 @@ Bytes RowTest::platform_buffer() {
   if (number == kSnpShutdownEx) {
     if (spoils("flush")) psp.dirty_asids().insert(kAsid);
     if (spoils("x86")) return Writer().le(8U).le(2U).take();
-    return Writer().le(8U).le(spoils("reserved") ? 4U : 3U).take();
+    return Writer().le(says(8)).le(spoils("reserved") ? 4U : 3U).take();
   }
   if (number == kSnpPageReclaim) {
     Hpa at = spoils("state") ? gctx : answer_page();
@@ -140,14 +144,14 @@ Bytes RowTest::platform_buffer() {
     if (spoils("tcb")) ++wanted.snp;
     return Writer().le(wanted.encode()).le(spoils("reserved") ? 4U : 3U).zeros(52).take();
   }
-  if (number == kSnpCommit) return Writer().le(4U).take();
+  if (number == kSnpCommit) return Writer().le(says(4)).take();
   if (number == kSnpVlekLoad) {
     const Hpa stick = *memory.alloc_page();
     if (!spoils("tcb")) {
       EXPECT_TRUE(memory.write(stick + 0x190, bytes_of(psp.chip().reported.encode())));
     }
     return Writer()
-        .le(16U)
+        .le(says(16))
         .le(static_cast<std::uint8_t>(spoils("version") ? 1 : 0))
         .le(static_cast<std::uint8_t>(spoils("reserved") ? 1 : 0))
         .zeros(2)
@@ -155,7 +159,7 @@ Bytes RowTest::platform_buffer() {
         .take();
   }
   if (number == kSnpFeatureInfo)
-    return Writer().le(16U).le(spoils("function") ? 1U : 0U).le(raw(answer_page())).take();
+    return Writer().le(says(16)).le(spoils("function") ? 1U : 0U).le(raw(answer_page())).take();
   if (number == kSnpDfFlush) return {};
   return Writer().le(raw(answer_page())).take();  // SNP_PLATFORM_STATUS
 }
@@ -167,8 +171,14 @@ Bytes RowTest::start_buffer() {
   if (spoils("policy_feature")) policy |= 1U << 24U;
   guest().state = spoils("state") ? GuestContext::State::kLaunch : GuestContext::State::kInit;
   std::uint32_t flags = spoils("reserved") ? 4 : 0;
-  if (spoils("agent")) flags = 1;
-  return Writer().le(raw(gctx)).le(policy).le(std::uint64_t{0}).le(flags).zeros(20).take();
+  if (spoils("incoming")) flags = 2;
+  if (spoils("agent") || spoils("policy_agent")) flags = 1;
+  Hpa agent{0};
+  if (spoils("policy_agent")) {
+    agent = page({.assigned = true, .immutable = true});
+    psp.make_guest(agent);
+  }
+  return Writer().le(raw(gctx)).le(policy).le(raw(agent)).le(flags).zeros(20).take();
 }
 
 Bytes RowTest::update_buffer() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "firmware/tdx/rows.h"
+#include "firmware/tdx/state.h"
 #include "unit/firmware/tdx/machine.h"
 
 namespace teeio::tdx {
@@ -112,6 +113,61 @@ TEST_F(Hardware, AnInvalidationIsDoneWhenTheIommuHasPassedIt) {
   ASSERT_OK(module.tdh_iq_inv_process(kIommu));
   EXPECT_EQ(word_at(status), 7U);
   ASSERT_OK(module.tdh_dmar_remove(index));
+}
+
+// An interrupt ends PROCESS behind any descriptor but a request's last.
+TEST_F(Hardware, AnInvalidationIsInterruptedBetweenItsDescriptors) {
+  connect();
+  TestTd td = running_td();
+  bind(td);
+  const DmarIndex index = dmar(DmarLevel::kPasid);
+  ASSERT_OK(module.tdh_dmar_block(index));
+  ASSERT_OK(module.tdh_iq_inv_request(index));
+  inject_once("TDH.IQ.INV.PROCESS interrupted");
+  EXPECT_CODE(module.tdh_iq_inv_process(kIommu), Code::kInterruptedResumable);
+  EXPECT_CODE(module.tdh_dmar_remove(index), Code::kDmarInvalidInvState);
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  ASSERT_OK(module.tdh_dmar_remove(index));
+}
+
+// The enable bit takes a root port's stream registers, and BLOCK clears them: what is written
+// there otherwise another stream may write over, and it stays when the first one goes.
+TEST_F(Hardware, StreamRegistersAreTakenByTheEnableBit) {
+  setup_iommu();
+  connect_spdm();
+  IdeStreamConfig other = stream_config();
+  other.stream_id = kStream + 1;
+  other.rid_base = other.rid_limit = 0x200;
+  other.address_base = other.address_base + 0x10'0000;
+  other.address_limit = other.address_limit + 0x10'0000;
+  const auto create = [&] { return module.tdh_ide_stream_create(kIommu, kSession, other, page()); };
+  make_stream();
+  EXPECT_CODE(create(), Code::kOperandInvalid) << "enabled";
+  ASSERT_OK(module.tdh_ide_stream_block(kIommu, kStream));
+  ASSERT_OK(create());
+  EXPECT_EQ(port.find_stream(other.stream_id), 0U);
+  ASSERT_OK(module.tdh_ide_stream_delete(kIommu, kStream));
+  EXPECT_EQ(port.find_stream(other.stream_id), 0U);
+  ASSERT_OK(module.tdh_ide_stream_create(kIommu, kSession, stream_config(), page()));
+  EXPECT_EQ(port.find_stream(kStream), 0U) << "the other one was never enabled";
+  EXPECT_EQ(port.find_stream(other.stream_id), std::nullopt);
+}
+
+// tdh_ide_stream_idekmreq.c counts what the device will transmit with before it looks at R10, R11.
+TEST_F(Hardware, AGoCountsAlsoWhenItsPageIsRefused) {
+  setup_iommu();
+  connect_spdm();
+  ASSERT_OK(module.tdh_ide_stream_create(kIommu, kSession, stream_config(), page()));
+  each_key([&](KmParameters key) { ASSERT_OK(km(KmObject::kKeyProg, key)); });
+  KmParameters key{.direction = KmParameters::Direction::kTx};
+  EXPECT_CODE(module.tdh_ide_km_request(kIommu, kStream, KmObject::kSetGo, key, 0, Hpa{1}),
+              Code::kOperandInvalid);
+  const auto enabled = [&] { return module.state().iommus[kIommu].streams.at(kStream).enabled; };
+  ASSERT_OK(km(KmObject::kSetGo, key));
+  EXPECT_FALSE(enabled());
+  key.sub_stream = KmParameters::SubStream::kNonPosted;
+  ASSERT_OK(km(KmObject::kSetGo, key));
+  EXPECT_TRUE(enabled()) << "after two that were sent";
 }
 
 TEST_F(Hardware, AStatusWriteToAPageOfATdIsLost) {

@@ -157,6 +157,7 @@ class Machine : public testing::Test {
   static IdeStreamConfig stream_config() {
     return {.root_port = 0,
             .register_block = 0,
+            .key_id = 0,
             .stream_id = kStream,
             .rid_base = 0x0100,
             .rid_limit = 0x01ff,

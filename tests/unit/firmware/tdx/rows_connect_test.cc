@@ -146,6 +146,7 @@ LeafResult km_response(M& m) {
 void second_stream(M& m) {
   streaming(m);
   m.config.register_block = 1;
+  m.config.key_id = 1;
   m.config.stream_id = 9;
   m.config.rid_base = m.config.rid_limit = 0x200;
   m.config.address_base = m.config.address_base + 0x10'0000;
@@ -163,11 +164,14 @@ const Cases kStreamCases{
      .wrong = {{"root_port", [](M& m) { m.config.root_port = 1; }},
                {"ide",
                 [](M& m) {
+                  m.config.key_id = 0;
                   m.the_iommu().root_ports[0] =
                       &m.plain_port.emplace(m.trace, hw::RootPort::Options{});
                 }},
                {"block", [](M& m) { m.config.register_block = 2; }},
                {"block_used", [](M& m) { m.config.register_block = 0; }},
+               {"key_id", [](M& m) { m.config.key_id = 2; }},
+               {"key_used", [](M& m) { m.config.key_id = 0; }},
                {"stream_id", [](M& m) { m.config.stream_id = M::kStream; }},
                {"rids", [](M& m) { m.config.rid_limit = 0; }},
                {"addresses", [](M& m) { m.config.address_limit = Hpa{0x1000}; }},
