@@ -2,8 +2,8 @@
 
 #include "abi/kvm.h"
 #include "entry/copy.h"
+#include "entry/kvm_files.h"
 #include "entry/kvm_handlers.h"
-#include "host/kvm/vcpu_file.h"
 
 // CPUID and MSRs. Linux arch/x86/kvm/cpuid.c, kvm_dev_ioctl_get_cpuid() and
 // kvm_vcpu_ioctl_set_cpuid2(); msrs.c, kvm_get_msr_index_list() and msr_io().
@@ -16,8 +16,6 @@ static_assert(sizeof(CpuidEntry) == sizeof(abi::kvm_cpuid_entry2));
 static_assert(offsetof(CpuidEntry, edx) == offsetof(abi::kvm_cpuid_entry2, edx));
 
 constexpr std::uint32_t kMaxMsrs = 256;  // MAX_IO_MSRS
-
-kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file).vcpu(); }
 
 std::uint64_t entries_of(const Call& call) {
   return call.argument + offsetof(abi::kvm_cpuid2, entries);

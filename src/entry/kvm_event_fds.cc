@@ -1,16 +1,12 @@
 #include "abi/kvm.h"
 #include "entry/copy.h"
+#include "entry/kvm_files.h"
 #include "entry/kvm_handlers.h"
-#include "host/kvm/vm_file.h"
 
 // Linux virt/kvm/eventfd.c, kvm_irqfd() and kvm_ioeventfd().
 
 namespace teeio::entry {
-namespace {
-
-kvm::Vm& vm_of(Call& call) { return static_cast<kvm::VmFile&>(call.file).vm(); }
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::int64_t> ioctl_irqfd(Call& call) {
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_irqfd>(call.memory(), call.argument));

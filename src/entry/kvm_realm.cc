@@ -5,11 +5,10 @@
 #include "abi/kvm.h"
 #include "abi/proposed.h"
 #include "entry/copy.h"
+#include "entry/kvm_files.h"
 #include "entry/kvm_handlers.h"
 #include "entry/vendor_vms.h"
 #include "host/kvm/rmm/realm_vm.h"
-#include "host/kvm/vcpu_file.h"
-#include "host/kvm/vm_file.h"
 
 // Linux arch/arm64/kvm/{arm,guest,hypercalls,rmi}.c as posted, as a realm meets them.
 
@@ -23,9 +22,6 @@ Result<kvm::RealmVm*> realm_of(kvm::Vm& vm) {
   if (!realm.runs_code()) return fail(Errno::kNoTty, "no code of the realm runs here");
   return &realm;
 }
-kvm::Vm& vm_of(Call& call) { return static_cast<kvm::VmFile&>(call.file).vm(); }
-kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file).vcpu(); }
-
 /// The register's number, of an id of KVM_REG_ARM_CORE with 64 bits. Errors: ENOENT else.
 Result<std::uint64_t> core_register(std::uint64_t id) {
   constexpr std::uint64_t kCore = KVM_REG_ARM64_CORE_U64(0);

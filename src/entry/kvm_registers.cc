@@ -1,19 +1,18 @@
 #include "entry/kvm_registers.h"
 
+#include <bit>
 #include <cstring>
 
 #include "entry/copy.h"
+#include "entry/kvm_files.h"
 #include "entry/kvm_handlers.h"
 #include "entry/vendor_vms.h"
 #include "host/kvm/translate.h"
-#include "host/kvm/vcpu_file.h"
 
 // General and special registers, by their ioctls and by struct kvm_run.
 
 namespace teeio::entry {
 namespace {
-
-kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file).vcpu(); }
 
 /// KVM_SYNC_X86_REGS, _SREGS, _EVENTS of arch/x86/include/uapi/asm/kvm.h.
 constexpr std::uint64_t kSyncRegs = 1U << 0U;
@@ -90,10 +89,8 @@ Result<void> take_synced_registers(kvm::Vcpu& vcpu, abi::kvm_run& run) {
     run.kvm_dirty_regs &= ~kSyncSregs;
   }
   if ((run.kvm_dirty_regs & kSyncEvents) != 0) {
-    kvm::x86::VcpuEvents events;
-    static_assert(sizeof(events) == sizeof(run.s.regs.events));
-    std::memcpy(&events, &run.s.regs.events, sizeof(events));
-    TEEIO_TRY(vcpu.x86().set_events(events));
+    const abi::kvm_vcpu_events events = run.s.regs.events;
+    TEEIO_TRY(vcpu.x86().set_events(std::bit_cast<kvm::x86::VcpuEvents>(events)));
     run.kvm_dirty_regs &= ~kSyncEvents;
   }
   return {};

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "entry/copy.h"
+#include "entry/kvm_files.h"
 #include "entry/kvm_handlers.h"
 #include "entry/kvm_registers.h"
 #include "entry/vendor_vms.h"
@@ -14,8 +15,6 @@ namespace teeio::entry {
 namespace {
 
 kvm::VcpuFile& file_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file); }
-kvm::Vcpu& vcpu_of(Call& call) { return file_of(call).vcpu(); }
-
 /// The vCPU's shared page, which the program maps; it may change under us, so
 /// each field is read once.
 struct RunPage {

@@ -3,8 +3,8 @@
 
 #include "abi/kvm.h"
 #include "entry/copy.h"
+#include "entry/kvm_files.h"
 #include "entry/kvm_handlers.h"
-#include "host/kvm/vcpu_file.h"
 
 // What a VMM saves and restores of a vCPU. Linux arch/x86/kvm/x86.c, kvm_arch_vcpu_ioctl().
 
@@ -28,8 +28,6 @@ struct FxsaveArea {
   std::uint8_t xmm[16][16];
 };
 static_assert(sizeof(FxsaveArea) == 416);
-
-kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file).vcpu(); }
 
 }  // namespace
 

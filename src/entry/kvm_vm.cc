@@ -4,6 +4,7 @@
 
 #include "abi/kvm.h"
 #include "entry/copy.h"
+#include "entry/kvm_files.h"
 #include "entry/kvm_handlers.h"
 #include "host/kvm/gmem.h"
 #include "host/kvm/vfio_device.h"
@@ -14,8 +15,6 @@
 
 namespace teeio::entry {
 namespace {
-
-kvm::Vm& vm_of(Call& call) { return static_cast<kvm::VmFile&>(call.file).vm(); }
 
 template <class T>
 kvm::MemoryRegion region_of(const T& arg) {

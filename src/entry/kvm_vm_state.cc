@@ -4,8 +4,8 @@
 
 #include "abi/kvm.h"
 #include "entry/copy.h"
+#include "entry/kvm_files.h"
 #include "entry/kvm_handlers.h"
-#include "host/kvm/vm_file.h"
 
 // x86's part of a VM: capabilities, interrupt controllers, clock. Linux arch/x86/kvm/x86.c,
 // kvm_vm_ioctl_enable_cap() and kvm_arch_vm_ioctl(); irq.c; virt/kvm/irqchip.c.
@@ -18,8 +18,6 @@ namespace x86 = kvm::x86;
 static_assert(sizeof(x86::PicState) == sizeof(abi::kvm_pic_state));
 static_assert(sizeof(x86::IoapicState) == sizeof(abi::kvm_ioapic_state));
 static_assert(sizeof(x86::PitChannel) == sizeof(abi::kvm_pit_channel_state));
-
-kvm::Vm& vm_of(Call& call) { return static_cast<kvm::VmFile&>(call.file).vm(); }
 
 /// What goes before the first vCPU, or says that it came too late.
 template <class Use>
