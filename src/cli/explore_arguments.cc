@@ -146,13 +146,14 @@ void declare_bounds(Command& c, Words& words) {
                                .choices({"dpor", "bounded", "pct", "random", "plain", "replay"})
                                .shows_default();
   words.schedules = &c.option("--schedules,--max-schedules", options.max_schedules,
-                              "Of each scenario at most so many; then no clock stops it")
+                              "Of each scenario at most so many; then no time stops it")
                          .range(1, std::numeric_limits<std::uint64_t>::max())
                          .shows_default();
-  words.seconds = &c.option("--seconds", options.seconds,
-                            "Each scenario at most so long; 0: no limit, as with --schedules, "
-                            "--require-exhausted, --shard, --save and where CI is set")
-                       .shows_default();
+  words.seconds =
+      &c.option("--seconds", options.seconds,
+                "Each scenario at most so much processor time; 0: no limit, as with --schedules, "
+                "--require-exhausted, --shard, --save and where CI is set")
+           .shows_default();
   const Option& failures =
       c.option("--failures", options.failures,
                "At most so many failing steps in a schedule (default: the scenario's own)");

@@ -30,7 +30,7 @@ enum class StrategyKind : std::uint8_t {
 struct Progress {
   std::uint64_t schedules = 0;
   std::uint64_t points = 0;
-  double seconds = 0;
+  double seconds = 0;  ///< by the clock
   /// How much of the tree is behind, 0 to 1, as its shape so far lets one guess.
   double share_done = 0;
 };
@@ -38,7 +38,7 @@ struct Progress {
 struct Options {
   StrategyKind strategy = StrategyKind::kDpor;
   std::uint64_t max_schedules = 5'000;  ///< complete and pruned ones
-  double seconds = 0;                   ///< no new schedule after this long; 0: no limit
+  double seconds = 0;                   ///< of processor, no new schedule after these; 0: no limit
   /// At most so many failures in a schedule, if less than the scenario's own.
   std::optional<std::uint32_t> failures = std::nullopt;
   std::uint32_t preemptions = 2;   ///< kBounded
@@ -85,8 +85,8 @@ struct ScenarioResult {
   std::uint64_t pruned = 0;     ///< run, and found to show nothing new on the way
   std::uint64_t sampled = 0;    ///< after a limit of kDpor: run by other strategies
   std::uint64_t points = 0;     ///< scheduling points of all
-  double seconds = 0;
-  /// With kBounded: "20000 schedules", "60 s", "2 preemptions"; of kDpor also how much
+  double seconds = 0;           ///< of processor time
+  /// With kBounded: "20000 schedules", "60 s of processor time", "2 preemptions"; of kDpor also how much
   /// of the tree that was (as its shape so far lets one guess), and what followed.
   std::string bound;
   /// The bound of an exploration that on_progress() stopped: no bound of its own, it goes on

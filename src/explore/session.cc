@@ -7,6 +7,7 @@
 #include "explore/finding.h"
 #include "explore/replay.h"
 #include "explore/shrink.h"
+#include "schedule/processor_clock.h"
 #include "schedule/task.h"
 
 namespace teeio::explore {
@@ -19,6 +20,9 @@ constexpr std::uint64_t kSchedulesPerLook = 16;
 
 double seconds_since(std::uint64_t start_ns) {
   return static_cast<double>(schedule::now_ns() - start_ns) / 1e9;
+}
+double processor_since(std::uint64_t start_ns) {
+  return static_cast<double>(schedule::processor_ns() - start_ns) / 1e9;
 }
 
 /// How the second of two findings of one schedule differs; empty: it does not.
@@ -56,7 +60,8 @@ Session::Session(const Scenario& scenario, const Options& options, Strategy& str
       // What is replayed has failed as often as it did.
       strategy_(options.strategy == StrategyKind::kReplay ? strategy : bound_),
       controller_(strategy_, scenario.limits),
-      start_ns_(schedule::now_ns()) {
+      start_ns_(schedule::now_ns()),
+      processor_start_ns_(schedule::processor_ns()) {
   if (scenario.goes_back) controller_.begin_at_checkpoints();
   result_.name = scenario.name;
   result_.expected = scenario.expectation;
@@ -69,15 +74,15 @@ bool Session::is_at_limit() {
     return true;
   }
   if (runs % kSchedulesPerLook != 0) return false;
-  result_.seconds = seconds_since(start_ns_);
-  if (options_.seconds > 0 && result_.seconds >= options_.seconds) {
-    result_.bound = std::to_string(static_cast<std::uint64_t>(options_.seconds)) + " s";
+  if (options_.seconds > 0 && processor_since(processor_start_ns_) >= options_.seconds) {
+    result_.bound =
+        std::to_string(static_cast<std::uint64_t>(options_.seconds)) + " s of processor time";
     return true;
   }
   if (!options_.on_progress) return false;
   const double of_limit = static_cast<double>(runs) / static_cast<double>(options_.max_schedules);
   const double share = std::max(of_limit, share_done ? share_done() : 0);
-  if (options_.on_progress({runs, result_.points, result_.seconds, share})) return false;
+  if (options_.on_progress({runs, result_.points, seconds_since(start_ns_), share})) return false;
   result_.bound = ScenarioResult::kStopped;
   return true;
 }
@@ -137,7 +142,7 @@ Session::Stop Session::run() {
 
 ScenarioResult Session::finish(Stop stop) {
   controller_.end_checkpoints();  // another exploration may want to
-  result_.seconds = seconds_since(start_ns_);
+  result_.seconds = processor_since(processor_start_ns_);
   if (result_.failure) {
     result_.verdict = Verdict::kFound;
     if (options_.shrink)

@@ -55,7 +55,8 @@ class Session {
   FaultBound bound_;
   Strategy& strategy_;
   schedule::FiberController controller_;
-  const std::uint64_t start_ns_;
+  const std::uint64_t start_ns_;            ///< by the clock
+  const std::uint64_t processor_start_ns_;  ///< of this OS thread
   ScenarioResult result_;
   bool counts_answers_ = true;
 };

@@ -165,6 +165,7 @@ void removal_asks(const Config& design) {
   TEEIO_CHECK(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, request).has_value(),
               "the device takes no request eventfd");
   std::uint64_t asked = 0;
+  stage.may_take(40);
   stage.play({{"root", [&] { remove_card(stage); }, true}, {"vmm", [&] {
                                                               schedule::pause(25 * kSecondNs);
                                                               asked = event->take();

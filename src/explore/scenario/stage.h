@@ -102,6 +102,8 @@ class Stage {
   /// From now on KVM may give a VM up (KVM_BUG_ON): what this scenario is about, or
   /// comes to by a call that its VMM should not make. Else that is a finding.
   void vm_may_die();
+  /// So much virtual time is a finding; without, ten seconds are.
+  void may_take(std::uint64_t seconds);
   /// At the end the card is connected anew before its next life: its session or its keys may
   /// be lost.
   void connect_anew_at_the_end();

@@ -1,5 +1,7 @@
 #include "explore/scenario/text_calls.h"
 
+#include <fmt/format.h>
+
 #include "abi/iommufd.h"
 #include "abi/kvm.h"
 #include "abi/proposed.h"
@@ -77,6 +79,14 @@ Answer map_fd(const CallContext& c) {
 Answer read_fd(const CallContext& c) {
   std::uint32_t value = 0;
   return done(c.program.pread(c.target, c.values[0], writable_bytes_of(value)));
+}
+/// A register, or what a program else reads, is expected to have a value.
+Answer reads(const CallContext& c) {
+  std::uint32_t value = 0;
+  TEEIO_TRY(c.program.pread(c.target, c.values[0], writable_bytes_of(value).first(c.values[2])));
+  c.saw = fmt::format("0x{:x}", value);
+  if (value != c.values[1]) return fail(Errno::kNoData, "it reads as something else");
+  return 0;
 }
 Answer write_fd(const CallContext& c) {
   const std::uint32_t value = u32(c.values[1]);
@@ -289,6 +299,7 @@ constexpr CallRow kRows[] = {
     {"mmap", true, 0, kNothing, kMmap, map_fd},
     {"pread", true, 0, kNothing, kPread, read_fd},
     {"pwrite", true, 0, kNothing, kPwrite, write_fd},
+    {"reads", true, 0, kNothing, kPwrite, reads},
     {"exit", false, 0, kNothing, {}, no_call, true},
     {.name = "kill", .on_descriptor = false, .texts = 1, .run = no_call, .kills = true},
     {.name = "meet", .on_descriptor = false, .texts = 1, .run = no_call, .meets = true},

@@ -129,6 +129,18 @@ Answer ioas_copy(const CallContext& c) {
   arg.length = c.values[3];
   return call_with(c, IOMMU_IOAS_COPY, arg);
 }
+/// Of a memfd or a dma-buf.
+Answer ioas_map_file(const CallContext& c) {
+  auto arg = with_size<abi::iommu_ioas_map_file>();
+  arg.flags =
+      abi::IOMMU_IOAS_MAP_FIXED_IOVA | abi::IOMMU_IOAS_MAP_READABLE | abi::IOMMU_IOAS_MAP_WRITEABLE;
+  arg.ioas_id = low(c.values[0]);
+  arg.fd = static_cast<std::int32_t>(c.values[1]);
+  arg.iova = c.values[2];
+  arg.start = c.values[3];
+  arg.length = c.values[4];
+  return call_with(c, IOMMU_IOAS_MAP_FILE, arg);
+}
 Answer attach(const CallContext& c) {
   abi::vfio_device_attach_iommufd_pt arg{
       .argsz = sizeof(arg), .flags = 0, .pt_id = low(c.values[0]), .pasid = 0};
@@ -195,6 +207,11 @@ constexpr CallParameter kCopy[] = {{.key = "to", .kind = Kind::kId},
                                    {.key = "from", .kind = Kind::kId},
                                    {.key = "iova"},
                                    {.key = "size", .fallback = kPageSize}};
+constexpr CallParameter kFileArea[] = {{.key = "ioas", .kind = Kind::kId},
+                                       {.key = "fd", .kind = Kind::kDescriptor},
+                                       {.key = "iova"},
+                                       {.key = "start", .fallback = 0},
+                                       {.key = "size", .fallback = kPageSize}};
 constexpr CallParameter kPt[] = {{.key = "pt", .kind = Kind::kId}};
 constexpr CallParameter kVector[] = {{.key = "msix", .kind = Kind::kWord, .words = kOnOff}};
 
@@ -211,6 +228,7 @@ constexpr CallRow kRows[] = {
     {"KVM_SEV_SNP_LAUNCH_FINISH", true, 0, kNothing, {}, snp_launch_finish},
     {"KVM_RUN", true, 0, kNothing, {}, run_vcpu},
     {"IOMMU_IOAS_MAP", true, 0, kNothing, kArea, ioas_map},
+    {"IOMMU_IOAS_MAP_FILE", true, 0, kNothing, kFileArea, ioas_map_file},
     {"IOMMU_IOAS_UNMAP", true, 0, kNothing, kArea, ioas_unmap},
     {"IOMMU_IOAS_COPY", true, 0, kNothing, kCopy, ioas_copy},
     {"VFIO_DEVICE_ATTACH_IOMMUFD_PT", true, 0, kNothing, kPt, attach},

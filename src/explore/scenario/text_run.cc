@@ -47,6 +47,7 @@ class TextRun {
     if (!scenario_.fails.empty()) schedule::ask_only(failure_);
     constexpr std::string_view kMustWork[] = {"ok"};
     for (const TextPart& part : scenario_.setup) play(part, kMustWork);
+    stage_.may_take(60);  // a user's administrator may wait for a program that lets go late
     stage_.play();
     tell_of_setup();
     (void)schedule::take_asked();  // the set-up's
@@ -130,8 +131,11 @@ class TextRun {
   /// With the value of a state that is another one.
   static std::string why_refused(const TextStep& step, const Error& error, const std::string& saw) {
     std::string why(error.why);
-    if (step.call->looks_at_state && error.code == Errno::kNoData)
+    if (error.code != Errno::kNoData) return why;
+    if (step.call->looks_at_state)
       why += ": " + step.texts[0] + " is " + (saw.empty() ? "\"\"" : saw);
+    else if (!saw.empty())
+      why += ": " + saw;
     return why;
   }
 

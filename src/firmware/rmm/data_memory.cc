@@ -85,7 +85,7 @@ std::expected<Rmm::Place, Rmm::NoPlace> Rmm::place_of(const Realm& realm, Gpa ip
 
 std::expected<Rmm::Place, Rmm::NoPlace> Rmm::translate(Hpa rd, Gpa ipa) {
   const schedule::Section section(mutex_, schedule::Section::kByParts);
-  const auto realm = realms_.find(raw(rd));
+  const auto realm = std::as_const(realms_).find(raw(rd));
   if (realm == realms_.end() || raw(ipa) >= Rtt::kProtected)
     return std::unexpected(NoPlace::kUnmapped);
   return place_of(realm->second, ipa);

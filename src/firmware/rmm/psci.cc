@@ -65,7 +65,7 @@ PsciResult Rmm::psci_cpu_on(Rec& rec, const PsciCall& call) {
   RsiCall arrow(*this, row::kPsciCpuOn);
   const auto [function, target, entry, context] = call;
   if (entry >= Rtt::kProtected) return refused(arrow, "protected");
-  if (index_of(target) >= realms_.at(raw(rec.rd)).next_rec) return refused(arrow, "target");
+  if (index_of(target) >= realm_of(rec).next_rec) return refused(arrow, "target");
   if (index_of(target) == rec.index) return refused(arrow, "self");
   return ask_host(rec, call);
 }
@@ -74,7 +74,7 @@ PsciResult Rmm::psci_affinity_info(Rec& rec, const PsciCall& call) {
   RsiCall arrow(*this, row::kPsciAffinityInfo);
   const auto [function, target, level, unused] = call;
   if (level != 0) return refused(arrow, "level");
-  if (index_of(target) >= realms_.at(raw(rec.rd)).next_rec) return refused(arrow, "target");
+  if (index_of(target) >= realm_of(rec).next_rec) return refused(arrow, "target");
   if (index_of(target) == rec.index) return {.x0 = kIsOn};
   return ask_host(rec, call);
 }

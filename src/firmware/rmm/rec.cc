@@ -80,7 +80,7 @@ RmiResult Rmm::rec_enter(Hpa at, std::uint64_t flags) {
   if (!c.begin()) return c.result();
   RMM_FIND(rec, c.rec(at));
   RMM_REFUSE_IF(rec->running, "running");
-  RMM_REFUSE_IF(realms_.at(raw(rec->rd)).state != RealmState::kActive, "state");
+  RMM_REFUSE_IF(realm_of(*rec).state != RealmState::kActive, "state");
   RMM_REFUSE_IF(!rec->runnable, "runnable");
   RMM_REFUSE_IF(rec->pending == Rec::Pending::kPsciComplete, "psci");
   const RecExit exit = resume(*rec, flags, nullptr);

@@ -73,7 +73,7 @@ RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers,
   if (page.empty()) return c.result();
   RMM_FIND(rec, c.rec(at));
   RMM_REFUSE_IF(rec->running, "running");
-  RMM_REFUSE_IF(realms_.at(raw(rec->rd)).state != RealmState::kActive, "state");
+  RMM_REFUSE_IF(realm_of(*rec).state != RealmState::kActive, "state");
   RMM_REFUSE_IF(!rec->runnable, "runnable");
   RMM_REFUSE_IF(rec->pending == Rec::Pending::kPsciComplete, "psci");
   const RecEnter entered = RecEnter::decode(page);
@@ -108,7 +108,7 @@ RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers,
 bool Rmm::complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters& registers) {
   if (!rec.host_call) return true;
   constexpr std::uint64_t kRegisters = 8;
-  const auto place = place_of(realms_.at(raw(rec.rd)), page_of(*rec.host_call));
+  const auto place = place_of(realm_of(rec), page_of(*rec.host_call));
   if (!place && place.error() == NoPlace::kUnmapped) {
     rec.abort_at = page_of(*rec.host_call);
     return false;
@@ -120,7 +120,7 @@ bool Rmm::complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters
 }
 
 std::uint8_t Rmm::level_of(const Rec& rec, Gpa ipa) const {
-  return realms_.at(raw(rec.rd)).rtt.walk(ipa, kPageLevel).level;
+  return realm_of(rec).rtt.walk(ipa, kPageLevel).level;
 }
 
 void Rmm::write_exit(const Rec& rec, Hpa run, RecExit reason) {
@@ -301,7 +301,7 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
     x[2] = results > 2 ? result.x2 : 0;
     x[3] = 0;
     if (number == kMeasurementRead && result.code == RsiCode::kSuccess)
-      tell(realms_.at(raw(rec.rd)).measurements.algorithm(), words, x);
+      tell(realm_of(rec).measurements.algorithm(), words, x);
     return true;
   } else if (number == kGetInfo) {
     rec.info_at = Gpa{x[2]};

@@ -297,6 +297,9 @@ class Rmm {
                              std::uint8_t level);
   std::string_view map_data(Realm& realm, Gpa ipa, Hpa block, std::uint8_t level);
   void unmap_entry(Realm& realm, Gpa ipa, std::uint8_t level);
+  /// Read, and not changed: orders of who reads are one.
+  [[nodiscard]] const Realm& realm_of(const Rec& rec) const { return realms_.at(raw(rec.rd)); }
+  [[nodiscard]] bool takes_devices(const Rec& rec) const { return realm_of(rec).devices; }
   [[nodiscard]] static std::expected<Place, NoPlace> place_of(const Realm& realm, Gpa ipa);
   [[nodiscard]] std::optional<Hpa> realm_ram(Hpa rd, Gpa ipa) const;
   bool write_realm(Hpa rd, Gpa ipa, ByteView bytes);

@@ -39,7 +39,7 @@ RsiResult Rmm::rsi_vdev_get_info(Hpa at, std::uint64_t vdev_id, std::uint64_t ad
   const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVdevGetInfo);
   Rec& rec = calling(at);
-  if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
+  if (!takes_devices(rec)) return rec.result = call.refuse("da");
   if (address % 512 != 0) return rec.result = call.refuse("aligned");
   if (address >= Rtt::kProtected) return rec.result = call.refuse("protected");
   return request(rec, Rec::Call::kGetInfo, vdev_id);
@@ -49,7 +49,7 @@ RsiResult Rmm::rsi_vdev_validate_mapping(Hpa at, const Mapping& mapping) {
   const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVdevValidateMapping);
   Rec& rec = calling(at);
-  if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
+  if (!takes_devices(rec)) return rec.result = call.refuse("da");
   if (!is_protected(mapping.base, mapping.top) || !is_page_aligned(raw(mapping.pa)))
     return rec.result = call.refuse("range");
   rec.base = mapping.base;
@@ -63,7 +63,7 @@ RsiResult Rmm::rsi_vdev_dma_enable(Hpa at, std::uint64_t vdev_id, const Nonces& 
   const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVdevDmaEnable);
   Rec& rec = calling(at);
-  if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
+  if (!takes_devices(rec)) return rec.result = call.refuse("da");
   rec.nonces = nonces;
   return request(rec, Rec::Call::kDmaEnable, vdev_id);
 }
@@ -72,7 +72,7 @@ RsiResult Rmm::rsi_vdev_dma_disable(Hpa at, std::uint64_t vdev_id) {
   const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVdevDmaDisable);
   Rec& rec = calling(at);
-  if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
+  if (!takes_devices(rec)) return rec.result = call.refuse("da");
   return request(rec, Rec::Call::kDmaDisable, vdev_id);
 }
 
@@ -93,13 +93,13 @@ RsiResult Rmm::rsi_ipa_state_set(Hpa at, Gpa base, Gpa top, std::uint64_t ripas,
 
 RsiResult Rmm::rsi_result(Hpa at) {
   const schedule::Section section(mutex_, schedule::Section::kByParts);
-  const auto rec = recs_.find(raw(at));
+  const auto rec = std::as_const(recs_).find(raw(at));
   return rec == recs_.end() ? RsiResult{.code = RsiCode::kState} : rec->second.result;
 }
 
 VdevInfo Rmm::rsi_info(Hpa at) {
   const schedule::Section section(mutex_, schedule::Section::kByParts);
-  const auto rec = recs_.find(raw(at));
+  const auto rec = std::as_const(recs_).find(raw(at));
   return rec == recs_.end() ? VdevInfo{} : rec->second.info;
 }
 
@@ -110,7 +110,7 @@ RecExit Rmm::complete_request(Rec& rec) {
   if (rec.call_lost && panic("complete_vdev_id_mapping()", Bdf{})) return RecExit::kSync;
   // finish_rsi_vdev_get_info() looks for the record's page first, and lets the host bring it.
   std::expected<Place, NoPlace> page;
-  if (named && rec.info_at) page = place_of(realms_.at(raw(rec.rd)), page_of(*rec.info_at));
+  if (named && rec.info_at) page = place_of(realm_of(rec), page_of(*rec.info_at));
   if (!page && page.error() == NoPlace::kUnmapped) {
     rec.abort_at = page_of(*rec.info_at);
     rec.call_lost = true;
@@ -151,11 +151,11 @@ RecExit Rmm::complete_request(Rec& rec) {
 }
 
 RsiResult Rmm::finish_get_info(RsiCall& call, Rec& rec) {
-  const auto at = vdevs_.find(raw(rec.vdev));
+  const auto at = std::as_const(vdevs_).find(raw(rec.vdev));
   if (at == vdevs_.end() || at->second.rd != rec.rd || at->second.params.id != rec.vdev_id)
     return call.refuse("gone");
   const Vdev& vdev = at->second;
-  const Pdev& pdev = pdevs_.at(raw(vdev.pdev));
+  const Pdev& pdev = std::as_const(pdevs_).at(raw(vdev.pdev));
   rec.info = {.slot = pdev.params.slot,
               .hash = pdev.params.hash,
               .lock_nonce = vdev.nonces.lock,
@@ -172,7 +172,7 @@ RsiResult Rmm::finish_get_info(RsiCall& call, Rec& rec) {
 /// finish_rsi_vdev_validate_mapping(). It does not look at the VDEV's realm, and with a
 /// VDEV that is gone the source unlocks a granule that it has not.
 RsiResult Rmm::finish_validate_mapping(RsiCall& call, Rec& rec) {
-  const auto at = vdevs_.find(raw(rec.vdev));
+  const auto at = std::as_const(vdevs_).find(raw(rec.vdev));
   if (at == vdevs_.end()) {
     (void)panic("granule_unlock() of finish_rsi_vdev_validate_mapping()", Bdf{});
     return call.refuse("gone");
@@ -186,25 +186,25 @@ RsiResult Rmm::finish_validate_mapping(RsiCall& call, Rec& rec) {
 }
 
 RsiResult Rmm::finish_dma_enable(RsiCall& call, Rec& rec) {
-  const auto at = vdevs_.find(raw(rec.vdev));
+  const auto at = std::as_const(vdevs_).find(raw(rec.vdev));
   if (at == vdevs_.end()) return call.refuse("gone");
-  Vdev& vdev = at->second;
+  const Vdev& vdev = at->second;
   // An unlock has switched DMA off already, and the state is STARTED until the device
   // has stopped.
   if (vdev.state != VdevState::kStarted || (vdev.comm != CommState::kIdle && !defective()))
     return call.refuse("state");
   if (vdev.nonces != rec.nonces) return call.refuse("nonce");
   if (vdev.dma) return {};
-  set_dma(vdev, true);
+  set_dma(vdevs_.at(raw(rec.vdev)), true);
   fact(Fact::kTrustedDmaOn, "STE valid", vdev);
   return {};
 }
 
 RsiResult Rmm::finish_dma_disable(RsiCall& call, Rec& rec) {
-  const auto at = vdevs_.find(raw(rec.vdev));
+  const auto at = std::as_const(vdevs_).find(raw(rec.vdev));
   if (at == vdevs_.end()) return call.refuse("gone");
   if (!at->second.dma) return {};
-  set_dma(at->second, false);
+  set_dma(vdevs_.at(raw(rec.vdev)), false);
   fact(Fact::kTrustedDmaOff, "STE off", at->second);
   return {};
 }

@@ -16,7 +16,7 @@ RsiResult Rmm::rsi_measurement_read(Hpa at, std::uint64_t slot, MeasurementWords
   RsiCall call(*this, row::kRsiMeasurementRead);
   Rec& rec = calling(at);
   if (slot >= Measurements::kSlots) return rec.result = call.refuse("slot");
-  words = realms_.at(raw(rec.rd)).measurements.words(slot);
+  words = realm_of(rec).measurements.words(slot);
   return rec.result = {};
 }
 
@@ -48,7 +48,7 @@ RsiResult Rmm::rsi_attest_token_init(Hpa at, const MeasurementWords& challenge) 
   const schedule::Section section(mutex_, schedule::Section::kByParts);
   const RsiCall call(*this, row::kRsiAttestTokenInit);
   Rec& rec = calling(at);
-  const Realm& realm = realms_.at(raw(rec.rd));
+  const Realm& realm = realm_of(rec);
   rec.token = {
       .state = Rec::Token::State::kClaims,
       .bytes = attestation().claims(realm.measurements, realm.identity, bytes_of(challenge))};

@@ -33,13 +33,13 @@ RsiResult Rmm::rsi_features(Hpa at, std::uint64_t index) {
   const schedule::Section section(mutex_, schedule::Section::kByParts);
   const RsiCall call(*this, row::kRsiFeatures);
   Rec& rec = calling(at);
-  const bool devices = realms_.at(raw(rec.rd)).devices;
+  const bool devices = takes_devices(rec);
   return rec.result = {.x1 = index == 0 && devices ? kDeviceAssignment : 0};
 }
 
 /// Where the realm's RAM is; else what the call comes to: realm_mem_lock_map().
 std::expected<Hpa, RsiResult> Rmm::ram_of_call(RsiCall& call, const Rec& rec, Gpa ipa) {
-  const auto place = place_of(realms_.at(raw(rec.rd)), page_of(ipa));
+  const auto place = place_of(realm_of(rec), page_of(ipa));
   if (place && !place->device) return place->page + offset_in_page(ipa);
   if (!place && place.error() == NoPlace::kUnmapped)
     return std::unexpected(RsiResult{.code = RsiCode::kAbort, .x1 = raw(page_of(ipa))});
@@ -54,7 +54,7 @@ RsiResult Rmm::rsi_realm_config(Hpa at, Gpa ipa) {
     return rec.result = call.refuse("aligned");
   const auto page = ram_of_call(call, rec, ipa);
   if (!page) return rec.result = page.error();
-  const Realm& realm = realms_.at(raw(rec.rd));
+  const Realm& realm = realm_of(rec);
   const bool sha256 = realm.measurements.algorithm() == HashAlgorithm::kSha256;
   const HashAlgorithm told =
       sha256 || !defective() ? realm.measurements.algorithm() : HashAlgorithm::kSha512;
@@ -74,7 +74,7 @@ RsiResult Rmm::rsi_ipa_state_get(Hpa at, Gpa base, Gpa end) {
   if (base >= end || !is_page_aligned(raw(base) | raw(end)) || !in_protected(base, end))
     return rec.result = call.refuse("range");
   // realm_ipa_get_ripas(): within the table where the walk ends, up to a table below it.
-  const Rtt& rtt = realms_.at(raw(rec.rd)).rtt;
+  const Rtt& rtt = realm_of(rec).rtt;
   const std::uint8_t level = rtt.walk(base, kPageLevel).level;
   const std::uint64_t bytes = level_bytes(level);
   const Gpa start{raw(base) & ~(bytes - 1)};

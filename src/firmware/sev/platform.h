@@ -72,7 +72,8 @@ enum Part : std::uint8_t {
   kTdis,
   kRmpPages,
   kRmpRegions,
-  kRmpKeys,
+  kRmpKeys,   ///< by ASID
+  kRmpCount,  ///< of entries
   kDirtyAsids,
 };
 

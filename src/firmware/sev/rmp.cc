@@ -45,15 +45,22 @@ void Rmp::touch(Hpa page, schedule::Touch::How how) const {
   monitor_->touch(schedule::part(kRmpPages, raw(page_of(page))), how);
 }
 
-/// All pages of an entry of 2 MiB.
-void Rmp::touch_region(Hpa page) const {
+/// All pages of an entry of 2 MiB: whether there is one, if it is only read.
+void Rmp::touch_region(Hpa page, schedule::Touch::How how) const {
   if (monitor_ == nullptr) return;
-  monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), schedule::Touch::How::kWrite);
+  monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), how);
 }
 
-/// Which entries there are.
-void Rmp::touch_keys(schedule::Touch::How how) const {
-  if (monitor_ != nullptr) monitor_->touch(schedule::part(kRmpKeys), how);
+/// Which entries an ASID has; 0, the host's and the firmware's, is asked for by nobody.
+void Rmp::touch_keys(Asid asid, schedule::Touch::How how) const {
+  if (monitor_ != nullptr && asid != 0) monitor_->touch(schedule::part(kRmpKeys, asid), how);
+}
+
+/// An entry of this ASID comes, or goes.
+void Rmp::touch_entry(Asid asid) const {
+  if (monitor_ != nullptr)
+    monitor_->touch(schedule::part(kRmpCount), schedule::Touch::How::kUpdate);
+  touch_keys(asid, schedule::Touch::How::kUpdate);
 }
 
 const Rmp::Slot* Rmp::find(Hpa page) const {
@@ -68,7 +75,8 @@ const Rmp::Slot* Rmp::find(Hpa page) const {
 Rmp::Slot* Rmp::find(Hpa page) {
   Slot* const found = const_cast<Slot*>(static_cast<const Rmp&>(*this).find(page));
   touch(page, schedule::Touch::How::kWrite);
-  if (found != nullptr && found->entry.size == RmpSize::k2M) touch_region(page);
+  if (found != nullptr && found->entry.size == RmpSize::k2M)
+    touch_region(page, schedule::Touch::How::kWrite);
   return found;
 }
 
@@ -90,7 +98,7 @@ bool Rmp::overlaps(Hpa page, const RmpUpdate& wanted) const {
     const Slot* slot = find(page);
     return slot != nullptr && slot->entry.size == RmpSize::k2M;
   }
-  touch_region(page);
+  touch_region(page, schedule::Touch::How::kWrite);  // it reads 512 pages
   const auto first = slots_.lower_bound(raw(page));
   return first != slots_.end() && first->first < raw(page) + kRmp2M &&
          first->second.entry.size == RmpSize::k4K;
@@ -120,7 +128,9 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
     return RmpStatus::kSuccess;
   }
   touch(page, schedule::Touch::How::kWrite);
-  touch_keys(schedule::Touch::How::kUpdate);
+  if (const auto old = slots_.find(raw(page)); old != slots_.end())
+    touch_entry(old->second.entry.asid);
+  touch_entry(wanted.asid);
   slots_[raw(page)] = Slot{.entry = {.assigned = true,
                                      .immutable = wanted.immutable,
                                      .size = wanted.size,
@@ -138,7 +148,7 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
 
 void Rmp::lose_key(Asid asid) {
   const schedule::RawLockGuard guard(lock_);
-  touch_keys(schedule::Touch::How::kRead);  // an entry that comes later loses nothing
+  touch_keys(asid, schedule::Touch::How::kRead);  // an entry that comes later loses nothing
   const hw::KeyId key{static_cast<std::uint16_t>(asid)};
   for (const auto& [first, slot] : slots_) {
     if (slot.entry.asid != asid) continue;
@@ -153,11 +163,12 @@ void Rmp::lose_key(Asid asid) {
 RmpStatus Rmp::psmash(Hpa page) {
   const schedule::Instant instant(monitor_);
   const schedule::RawLockGuard guard(lock_);
-  touch_region(page);
+  touch_region(page, schedule::Touch::How::kRead);
   const auto at = slots_.find(raw(page));
   if (at == slots_.end() || at->second.entry.size != RmpSize::k2M) return RmpStatus::kFailInput;
   if (at->second.entry.immutable) return RmpStatus::kFailPermission;
-  touch_keys(schedule::Touch::How::kUpdate);
+  touch_region(page, schedule::Touch::How::kWrite);
+  touch_entry(at->second.entry.asid);
   Slot slot = at->second;
   slot.entry.size = RmpSize::k4K;
   for (std::uint64_t offset = 0; offset < kRmp2M; offset += kPageSize) {
@@ -297,7 +308,7 @@ void Rmp::erase(Hpa page) {
   const std::uint64_t bytes = bytes_of_size(at->second.entry.size);
   const hw::Content content =
       at->second.entry.asid == 0 && !at->second.context ? hw::Content::kKept : hw::Content::kLost;
-  touch_keys(schedule::Touch::How::kUpdate);
+  touch_entry(at->second.entry.asid);
   slots_.erase(at);
   for (std::uint64_t offset = 0; offset < bytes; offset += kPageSize)
     memory_.give_page(page + offset, hw::KeyId::kShared, content);
@@ -324,14 +335,14 @@ PageState Rmp::state(Hpa page) const {
 
 bool Rmp::has_pages(Asid asid) const {
   const schedule::Instant instant(monitor_);
-  touch_keys(schedule::Touch::How::kRead);
+  touch_keys(asid, schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(lock_);
   return std::ranges::any_of(slots_, [&](const auto& at) { return at.second.entry.asid == asid; });
 }
 
 std::size_t Rmp::assigned() const {
   const schedule::Instant instant(monitor_);
-  touch_keys(schedule::Touch::How::kRead);
+  if (monitor_ != nullptr) monitor_->touch(schedule::part(kRmpCount), schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(lock_);
   return slots_.size();
 }

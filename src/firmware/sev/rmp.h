@@ -183,8 +183,9 @@ class Rmp {
   void erase(Hpa page);
 
   void touch(Hpa page, schedule::Touch::How how) const;
-  void touch_region(Hpa page) const;
-  void touch_keys(schedule::Touch::How how) const;
+  void touch_region(Hpa page, schedule::Touch::How how) const;
+  void touch_keys(Asid asid, schedule::Touch::How how) const;
+  void touch_entry(Asid asid) const;
 
   hw::PhysicalMemory& memory_;
   schedule::Monitor* monitor_ = nullptr;

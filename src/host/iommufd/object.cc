@@ -35,7 +35,7 @@ Result<void> ObjectTable::reserve(Object& object) {
 }
 
 Result<void> ObjectTable::take_id(Object& object) {
-  const schedule::Lock lock(xa_lock_);
+  const schedule::WriteLock lock(xa_lock_);
   ObjectId id = lowest_free_;
   while (id < slots_.size() && slots_[id].state != SlotState::kFree) ++id;
   if (id > kLastId) return fail(Errno::kNoSpc, "every iommufd object id is in use");
@@ -48,7 +48,7 @@ Result<void> ObjectTable::take_id(Object& object) {
 }
 
 void ObjectTable::finalize(Object& object) {
-  const schedule::Lock lock(xa_lock_);
+  const schedule::WriteLock lock(xa_lock_);
   TEEIO_CHECK(slots_[object.id_].state == SlotState::kReserved && load(object.id_) == nullptr,
               "an iommufd object is finalized twice");
   store(object.id_, {SlotState::kLive, &object});
@@ -57,7 +57,7 @@ void ObjectTable::finalize(Object& object) {
 void ObjectTable::abort_and_destroy(Object& object) {
   object.abort();
   {
-    const schedule::Lock lock(xa_lock_);
+    const schedule::WriteLock lock(xa_lock_);
     TEEIO_CHECK(slots_[object.id_].state == SlotState::kReserved ||
                     schedule::seeded("vdevice-visible-early"),
                 "an iommufd object is aborted after it was published");
@@ -75,7 +75,7 @@ bool ObjectTable::lock_object(Object& object) {
 }
 
 Result<Object*> ObjectTable::get(ObjectId id, ObjectType type) {
-  const schedule::Lock lock(xa_lock_);
+  const schedule::ReadLock lock(xa_lock_);
   Object* object = load(id);
   if (object == nullptr) return fail(Errno::kNoEnt, "no iommufd object has this id");
   if (type != ObjectType::kAny && object->type_ != type)
@@ -94,7 +94,7 @@ void ObjectTable::put(Object& object) {
 }
 
 Result<void> ObjectTable::try_inc_users(Object& object) {
-  const schedule::Lock lock(xa_lock_);
+  const schedule::ReadLock lock(xa_lock_);
   if (load(object.id_) != &object) return fail(Errno::kBusy, "the object is being destroyed");
   object.add_user();
   return {};
@@ -128,7 +128,7 @@ Result<void> ObjectTable::remove(Object* to_destroy, ObjectId id, Wait wait, Lea
   }
   Object* object = nullptr;
   {
-    const schedule::Lock lock(xa_lock_);
+    const schedule::WriteLock lock(xa_lock_);
     object = load(id);
     TEEIO_CHECK(to_destroy == nullptr || object == to_destroy,
                 "an iommufd object is destroyed under another's id");
@@ -168,14 +168,14 @@ void ObjectTable::put_and_try_destroy(Object& object) {
 }
 
 void ObjectTable::set_compat_ioas(Object* ioas) {
-  const schedule::Lock lock(xa_lock_);
+  const schedule::WriteLock lock(xa_lock_);
   compat_ioas_ = ioas;
 }
 
 bool ObjectTable::try_set_compat_ioas(Object& ioas) {
   Object* set = nullptr;
   {
-    const schedule::Lock lock(xa_lock_);
+    const schedule::WriteLock lock(xa_lock_);
     if (compat_ioas_ == nullptr || !lock_object(*compat_ioas_)) {
       compat_ioas_ = &ioas;
       return true;
@@ -187,14 +187,14 @@ bool ObjectTable::try_set_compat_ioas(Object& ioas) {
 }
 
 Result<Object*> ObjectTable::compat_ioas() {
-  const schedule::Lock lock(xa_lock_);
+  const schedule::ReadLock lock(xa_lock_);
   if (compat_ioas_ == nullptr || !lock_object(*compat_ioas_))
     return fail(Errno::kNoDev, "no IOAS is set for VFIO's container calls");
   return compat_ioas_;
 }
 
 std::vector<ObjectId> ObjectTable::ids_of(ObjectType type) {
-  const schedule::Lock lock(xa_lock_);
+  const schedule::ReadLock lock(xa_lock_);
   std::vector<ObjectId> ids;
   for (ObjectId id = 1; id < slots_.size(); ++id)
     if (const Object* object = load(id); object != nullptr && object->type_ == type)
@@ -203,7 +203,7 @@ std::vector<ObjectId> ObjectTable::ids_of(ObjectType type) {
 }
 
 bool ObjectTable::empty() {
-  const schedule::Lock lock(xa_lock_);
+  const schedule::ReadLock lock(xa_lock_);
   for (const Slot& slot : slots_)
     if (slot.state != SlotState::kFree) return false;
   return true;
@@ -215,7 +215,7 @@ bool ObjectTable::release_leaves(bool& any) {
   for (ObjectId id = 1;; ++id) {
     Object* object = nullptr;
     {
-      const schedule::Lock lock(xa_lock_);
+      const schedule::WriteLock lock(xa_lock_);
       if (id >= slots_.size()) return progress;
       object = load(id);
       if (object == nullptr) continue;

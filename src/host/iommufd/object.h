@@ -74,8 +74,8 @@ class Object : public schedule::Quarantined {
 /// XA_FLAGS_ALLOC1: the lowest free id from 1).
 /// Source: Linux drivers/iommu/iommufd/main.c; each method names its function.
 ///
-/// Locking: xa_lock (rank kIommufdXarray) over ids; destroy_wait has its own
-/// leaf. No method may be called with the xa_lock held.
+/// Locking: xa_lock (rank kIommufdXarray) over ids, read by who looks one up and counts itself;
+/// destroy_wait has its own leaf. No method may be called with the xa_lock held.
 class ObjectTable {
  public:
   /// A destroyer waits so long for short users, then it is a bug.
@@ -146,12 +146,12 @@ class ObjectTable {
   Result<void> remove(Object* to_destroy, ObjectId id, Wait wait, Leave leave)
       TEEIO_EXCLUDES(xa_lock_);
   Result<void> dec_wait(Object& object);
-  [[nodiscard]] Object* load(ObjectId id) TEEIO_REQUIRES(xa_lock_);
+  [[nodiscard]] Object* load(ObjectId id) TEEIO_REQUIRES_SHARED(xa_lock_);
   void store(ObjectId id, Slot slot) TEEIO_REQUIRES(xa_lock_);
   bool release_leaves(bool& any) TEEIO_EXCLUDES(xa_lock_);
 
   object::Trace& trace_;
-  schedule::Mutex xa_lock_{schedule::Rank::kIommufdXarray};
+  schedule::RwMutex xa_lock_{schedule::Rank::kIommufdXarray};
   std::vector<Slot> slots_ TEEIO_GUARDED_BY(xa_lock_);  ///< index 0 is unused
   ObjectId lowest_free_ TEEIO_GUARDED_BY(xa_lock_) = 1;
   std::uint64_t next_serial_ TEEIO_GUARDED_BY(xa_lock_);

@@ -75,6 +75,37 @@ class MeddlerOfRun final : public schedule::RolledBack {
   Meddler* saved_ = nullptr;
 };
 
+/// pci_doe_recv_resp(): whether the answer is still there is looked at before its last dword is
+/// taken off the mailbox. After a reset all of them read as zero.
+Result<Bytes> take_answer(const Mailbox& mailbox, std::uint32_t asked) {
+  constexpr std::size_t kHeaderDwords = 2;
+  const auto take = [&mailbox] {
+    const std::uint32_t dword = mailbox.get(kReadMailbox);
+    mailbox.put(kReadMailbox, 0);  // any write takes the dword off the mailbox
+    return dword;
+  };
+  Writer out;
+  const std::uint32_t header = mailbox.get(kReadMailbox);
+  if ((header & kHeaderMask) != asked)  // an answer to something else is none
+    return mailbox.abort("the device's DOE answer is of another protocol");
+  mailbox.put(kReadMailbox, 0);
+  const std::uint32_t length = take();
+  const std::size_t dwords = length & 0x3ffffU;
+  if (dwords < kHeaderDwords || dwords > kMaxDwords)
+    return mailbox.abort("the device's DOE answer has an impossible length");
+  out.le(header).le(length);
+  for (std::size_t left = dwords - kHeaderDwords; left > 1; --left) out.le(take());
+  if (dwords > kHeaderDwords) {
+    out.le(mailbox.get(kReadMailbox));
+    if ((mailbox.get(kStatus) & kStatusReady) == 0)
+      return mailbox.abort("the device's DOE answer is shorter than it says");
+    mailbox.put(kReadMailbox, 0);
+  }
+  if ((mailbox.get(kStatus) & kStatusError) != 0)
+    return mailbox.abort("the DOE mailbox tells an error behind its answer");
+  return out.take();
+}
+
 Result<Bytes> carry_object(hw::PciFunction& function, ByteView object) {
   const auto at = hw::find_extended_capability(function, hw::kExtendedDoe);
   if (!at) return fail(Errno::kNxio, "the function has no DOE mailbox");
@@ -89,23 +120,7 @@ Result<Bytes> carry_object(hw::PciFunction& function, ByteView object) {
   mailbox.put(kControl, kControlGo);
   if (!mailbox.wait(kStatusReady, true)) return mailbox.abort("the device gave no DOE answer");
 
-  const std::uint32_t asked = Reader(object).le<std::uint32_t>() & kHeaderMask;
-  Writer out;
-  std::size_t dwords = 2;
-  for (std::size_t i = 0; i < dwords; ++i) {
-    if ((mailbox.get(kStatus) & kStatusReady) == 0)
-      return mailbox.abort("the device's DOE answer is shorter than it says");
-    const std::uint32_t dword = mailbox.get(kReadMailbox);
-    // pci_doe_recv_resp(): an answer to something else is none.
-    if (i == 0 && (dword & kHeaderMask) != asked)
-      return mailbox.abort("the device's DOE answer is of another protocol");
-    mailbox.put(kReadMailbox, 0);  // any write takes the dword off the mailbox
-    out.le(dword);
-    if (i == 1) dwords = dword & 0x3ffffU;
-    if (dwords < 2 || dwords > kMaxDwords)
-      return mailbox.abort("the device's DOE answer has an impossible length");
-  }
-  return out.take();
+  return take_answer(mailbox, Reader(object).le<std::uint32_t>() & kHeaderMask);
 }
 
 /// One turn of pci_doe_discovery(): what is at `index`, which becomes the next one.

@@ -66,6 +66,14 @@ TEST(RunScenario, SaysThatNoOrderIsLeft) {
   EXPECT_TRUE(result.as_expected);
 }
 
+/// Other programs take nothing of it: what a machine with much to do proves is the same.
+TEST(RunScenario, IsBoundByProcessorTime) {
+  const auto result = run_scenario(scenario(lock_three_times), {.seconds = 1e-9});
+  EXPECT_EQ(result.verdict, Verdict::kBounded);
+  EXPECT_EQ(result.schedules + result.pruned, 0U);
+  EXPECT_THAT(result.bound, testing::StartsWith("0 s of processor time, "));
+}
+
 TEST(RunScenario, SaysItsBound) {
   const auto result = run_scenario(scenario(lock_three_times), {.max_schedules = 100});
   EXPECT_EQ(result.verdict, Verdict::kBounded);

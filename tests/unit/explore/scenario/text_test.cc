@@ -394,6 +394,32 @@ TEST(TextScenario, AStateCanBeExpected) {
               HasSubstr("holds answered ENOENT"));
 }
 
+TEST(TextScenario, WhatAProgramReadsCanBeExpected) {
+  constexpr std::string_view kReads =
+      "scenario a\nsetup\n  vfio = open /dev/vfio/devices/vfio0\n  iommu = open /dev/iommu\n"
+      "  dev = VFIO_DEVICE_BIND_IOMMUFD vfio iommufd=iommu\n"
+      "thread t\n  pwrite vfio offset=0x70000000004 value=6 bytes=2 -> ok\n"
+      "finish\n  reads vfio offset=0x70000000004 value=6 bytes=2\n"
+      "  pwrite vfio offset=0x70000000004 value=2 bytes=2\n";
+  EXPECT_EQ(verdict_of(kReads), "holds");
+  EXPECT_THAT(
+      verdict_of(replaced(kReads, "value=6 bytes=2\n  pwrite", "value=2 bytes=2\n  pwrite")),
+      HasSubstr("reads answered ENODATA, not ok: it reads as something else: 0x6"));
+  EXPECT_THAT(verdict_of(replaced(kReads, "reads vfio", "reads iommu")),
+              HasSubstr("reads answered"));
+}
+
+TEST(TextScenario, ADmaBufIsMappedUntilItIsRevoked) {
+  constexpr std::string_view kImport =
+      "scenario a\nsetup\n  vfio = open /dev/vfio/devices/vfio0\n  iommu = open /dev/iommu\n"
+      "  dev = VFIO_DEVICE_BIND_IOMMUFD vfio iommufd=iommu\n  ioas = IOMMU_IOAS_ALLOC iommu\n"
+      "  bar = VFIO_DEVICE_FEATURE_DMA_BUF vfio region=2\n"
+      "thread importer\n  IOMMU_IOAS_MAP_FILE iommu ioas=ioas fd=bar iova=0x10000 -> ok ENODEV\n"
+      "thread resetter\n  VFIO_DEVICE_RESET vfio -> ok\n"
+      "finish\n  close bar\n";
+  EXPECT_EQ(verdict_of(kImport), "holds");
+}
+
 TEST(TextScenario, AStateThatNoMachineHasIsToldBeforeItRuns) {
   const auto told = [](std::string_view text) -> std::string {
     const auto scenario = parse_text_scenario(text, "f");

@@ -8,7 +8,9 @@
 #include "base/check.h"
 #include "explore/dpor.h"
 #include "explore/exploration.h"
+#include "schedule/monitor.h"
 #include "schedule/task.h"
+#include "unit/firmware/sev/large_pages.h"
 
 namespace teeio::sev {
 namespace {
@@ -100,6 +102,61 @@ TEST(Rmp, TheEndOfAKeyAndAPageThatComesToItAreExploredInBothOrders) {
       1000);
   EXPECT_TRUE(result.exhausted);
   EXPECT_EQ(ends, (std::set{std::byte{0}, kText[0]}));
+}
+
+/// How many orders a host's instruction and something else have.
+template <class Prepare, class First, class Second>
+std::uint64_t orders_of(const Prepare& prepare, const First& first, const Second& second) {
+  explore::Dpor strategy;
+  const auto result = explore::run_schedules(
+      strategy,
+      [&] {
+        hw::PhysicalMemory memory(1U << 24U);
+        schedule::Monitor monitor(schedule::Rank::kFirmware);
+        Rmp rmp(memory);
+        rmp.record(monitor);
+        const Hpa pages = prepare(memory, rmp);
+        schedule::Task one = schedule::Task::spawn("one", [&] { first(rmp, pages); });
+        schedule::Task two = schedule::Task::spawn("two", [&] {
+          const schedule::Section section(monitor, schedule::Section::kByParts);
+          second(rmp, pages);
+        });
+        one.join();
+        two.join();
+      },
+      1000);
+  EXPECT_TRUE(result.exhausted && !result.bad);
+  return result.schedules;
+}
+
+TEST(Rmp, WhatLeavesEachOtherAloneHasOneOrder) {
+  constexpr Asid kEnding = 5, kOther = 6;
+  const auto pages = [](hw::PhysicalMemory& memory, Rmp&) { return *memory.alloc_page(); };
+  const auto take = [](Rmp& rmp, Hpa page) {
+    (void)rmp.update(page, {.assigned = true, .asid = kOther});
+  };
+  const auto split = [](Rmp& rmp, Hpa page) { (void)rmp.psmash(page); };
+  EXPECT_EQ(orders_of(pages, take, [](Rmp& rmp, Hpa) { rmp.lose_key(kEnding); }), 1U);
+  EXPECT_EQ(orders_of(pages, take, [](Rmp& rmp, Hpa) { rmp.lose_key(kOther); }), 2U);
+  // A page beside it, where nothing of 2 MiB is.
+  EXPECT_EQ(orders_of(pages, take, [&](Rmp& rmp, Hpa page) { split(rmp, page + kPageSize); }), 1U);
+  const auto one_large = [](hw::PhysicalMemory& memory, Rmp& rmp) {
+    return large_firmware_pages(memory, rmp);
+  };
+  const auto look = [](Rmp& rmp, Hpa page) { (void)rmp.entry(page + kPageSize); };
+  EXPECT_EQ(orders_of(one_large, look, split), 1U) << "it is immutable";
+}
+
+TEST(Rmp, AnEntryThatIsSplitIsSeenBeforeAndAfter) {
+  const auto one_large = [](hw::PhysicalMemory& memory, Rmp& rmp) {
+    const Hpa base = large_firmware_pages(memory, rmp);
+    rmp.let_go(base);
+    return base;
+  };
+  EXPECT_EQ(orders_of(
+                one_large, [](Rmp& rmp, Hpa page) { (void)rmp.psmash(page); },
+                [](Rmp& rmp, Hpa page) { (void)rmp.entry(page + kPageSize); }),
+            2U);
 }
 
 // SNP_DECOMMISSION: what was in a guest's context is nobody's to read.

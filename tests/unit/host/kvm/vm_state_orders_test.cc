@@ -75,6 +75,12 @@ TEST(VmStateInEveryOrder, WhatAnIoctlSetsIsSeenBeforeOrAfter) {
 TEST(VmStateInEveryOrder, WhatAnIoctlSetsOfChipsIsSeenBeforeOrAfter) {
   constexpr std::uint32_t kLine = 5;
   const Meeting meetings[] = {
+      {"x2APIC ids", [](VmState& vm) { (void)vm.set_x2apic_api(kX2apicWideIds); },
+       [](VmState& vm) {
+         // With 32-bit ids the upper half of an MSI's address is a part of its destination.
+         constexpr std::uint32_t kNoDestination = 1;
+         return vm.interrupts().send_msi({.address_hi = kNoDestination}) ? 1 : 0;
+       }},
       {"bus cycle", [](VmState& vm) { (void)vm.set_bus_cycle_ns(7, 0); },
        [](VmState& vm) { return static_cast<int>(vm.bus_cycle_ns()); }},
       {"PIT", [](VmState& vm) { (void)vm.interrupts().set_pit({.flags = 1}); },
