@@ -12,7 +12,7 @@ std::expected<std::unique_ptr<machine::Machine>, std::string> make(const std::st
   const auto config = machine::find_config(file);
   if (!config) return std::unexpected(config.error());
   if (std::string problem = machine::storage_problem(*config); !problem.empty())
-    return std::unexpected(fmt::format("{}: {}", config->name, problem));
+    return std::unexpected(std::move(problem));
   auto made = machine::Machine::create(*config);
   if (made) return std::move(*made);
   return std::unexpected(fmt::format("the machine {} does not start: {}: {}", config->name,

@@ -97,9 +97,6 @@ class Checker {
     if (window.base + window.bytes > raw(hw::WindowTable::kFirst))
       return fmt::format("{}: the window ({}) ends above {:#x}", name, window.text(),
                          raw(hw::WindowTable::kFirst) - 1);
-    if (window.base < config_.memory_bytes)
-      return fmt::format("{}: the window ({}) overlaps RAM, which ends at {:#x}", name,
-                         window.text(), config_.memory_bytes - 1);
     if (auto what = put(windows_, window); !what.empty()) return what;
     if (auto what = check_small_windows(port, name, line); !what.empty()) return what;
     return {};

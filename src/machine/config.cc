@@ -194,6 +194,7 @@ CardConfig read_card(Section& s, ConfigLines::Card& lines) {
     for_each_table(s.table(), s, "namespace", s.file(), s.problem(), [&](Section& inner) {
       lines.namespaces.push_back(inner.line());
       card.namespaces.push_back(read_namespace(inner, card.vfs));
+      card.namespaces.back().where = fmt::format("{}:{}", inner.file(), inner.line());
     });
   if (card.is_tee_io())
     for_each_table(s.table(), s, "tdi", s.file(), s.problem(), [&](Section& inner) {

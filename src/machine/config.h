@@ -47,7 +47,10 @@ struct NamespaceConfig {
   unsigned function = 0;    ///< 0: the PF, then its VFs
   std::string file;         ///< empty: memory, gone with the machine
   std::uint64_t bytes = 0;  ///< 0: as long as the file
-  bool operator==(const NamespaceConfig&) const = default;
+  std::string where;        ///< FILE:LINE of its table, for messages; no part of what it is
+  bool operator==(const NamespaceConfig& other) const {
+    return function == other.function && file == other.file && bytes == other.bytes;
+  }
 };
 
 /// The report of one TDI of a card.

@@ -73,7 +73,8 @@ std::string storage_problem(const Config& config) {
   for (const CardConfig& card : config.cards)
     for (const NamespaceConfig& space : card.namespaces)
       if (const auto opened = open_namespace(space); !opened)
-        return fmt::format("card {}: namespace '{}': {}: {}", card.bdf.str(),
+        return fmt::format("{}{}card {}: namespace '{}': {}: {}", space.where,
+                           space.where.empty() ? "" : ": ", card.bdf.str(),
                            space.file.empty() ? "in memory" : space.file,
                            errno_name(opened.error().code), opened.error().why);
   return {};

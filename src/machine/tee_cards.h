@@ -25,7 +25,8 @@ struct CardUse {
                                                                      const CardConfig& card,
                                                                      const CardUse& use);
 
-/// The first namespace whose file cannot be used, ready to print; empty: there is none. Says
+/// The first namespace whose file cannot be used, ready to print, with the place in the machine's
+/// file if it was read from one; empty: there is none. Says
 /// by name what an error of make_tee_card() cannot.
 [[nodiscard]] std::string storage_problem(const Config& config);
 

@@ -161,7 +161,7 @@ std::expected<Cards, std::string> Cards::load(Wanted wanted, const serve::Speake
   Cards cards;
   cards.recorder_ = std::make_unique<Recorder>(std::move(capture));
   if (std::string problem = machine::storage_problem(*config); !problem.empty())
-    return std::unexpected(fmt::format("{}: {}", config->name, problem));
+    return std::unexpected(std::move(problem));
   for (const machine::CardConfig& card : config->cards)
     if (const auto added = cards.add(card, options); !added)
       return std::unexpected(

@@ -405,9 +405,10 @@ TEST(Config, ANamespacesFileThatIsNotThereIsNamed) {
   const auto config =
       parse_config(with_namespaces("[[card.namespace]]\nfile = \"/none/a.img\"\n"), "m");
   ASSERT_TRUE(config.has_value()) << config.error();
-  EXPECT_EQ(storage_problem(*config),
-            "card 0000:01:00.0: namespace '/none/a.img': ENOENT: the file cannot be opened for "
-            "reading and writing");
+  EXPECT_EQ(
+      storage_problem(*config),
+      "m:20: card 0000:01:00.0: namespace '/none/a.img': ENOENT: the file cannot be opened for "
+      "reading and writing");
   EXPECT_FALSE(Machine::create(*config).has_value());
 }
 
