@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/nearest.h"
 #include "base/types.h"
 #include "explore/scenario/catalogue.h"
 #include "explore/scenario/designs.h"
@@ -48,6 +49,21 @@ bool fits(const std::string& pattern, const explore::MachineScenario& scenario,
   return ::fnmatch(pattern.c_str(), scenario.name.c_str(), 0) == 0 ||
          ::fnmatch(pattern.c_str(), whole.c_str(), 0) == 0 ||
          scenario.name.starts_with(pattern + '/');
+}
+
+/// Why nothing fits `pattern`: its scenarios are of other designs, or it is the name of none.
+std::string why_nothing(const std::string& pattern, const Designs& designs) {
+  const std::string name = pattern.substr(0, pattern.find('@'));
+  std::vector<std::string> known, on;
+  for (const machine::Config& design : designs) on.push_back(design.name);
+  for (const explore::MachineScenario& scenario : explore::catalogue()) {
+    if (fits(name, scenario, ""))
+      return "no scenario of '" + pattern + "' is for " + any_of(on) + "; --list prints the names";
+    known.push_back(scenario.name);
+  }
+  const std::string near = nearest(name, known);
+  return "no scenario and no file is called '" + pattern +
+         (near.empty() ? "'; --list prints the names" : "'; is it '" + near + "'?");
 }
 
 }  // namespace
@@ -113,9 +129,7 @@ std::expected<std::vector<Scenario>, std::string> find_scenarios(
   if (std::ranges::any_of(patterns, [](const auto& p) { return p.starts_with("pair"); }))
     for (const explore::MachineScenario& scenario : explore::pairs()) pick(scenario);
   for (std::size_t i = 0; i < patterns.size(); ++i)
-    if (!used[i])
-      return std::unexpected("no scenario and no file is called '" + patterns[i] +
-                             "'; --list prints the names");
+    if (!used[i]) return std::unexpected(why_nothing(patterns[i], *designs));
   return found;
 }
 

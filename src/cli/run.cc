@@ -53,7 +53,7 @@ std::string lost_text(const std::string& path, int error) {
 /// What a run writes besides the program: opened before it starts.
 struct Outputs {
   Pictures pictures;
-  std::optional<OutputFile> report;
+  std::vector<OutputFile> reports;
   Fd log;
   Fd calls;  ///< -o
   [[nodiscard]] int words() const { return log.ok() ? log.get() : STDERR_FILENO; }
@@ -88,15 +88,14 @@ bool open_words(const std::string& path, Fd& file) {
 std::optional<Outputs> open_outputs(const RunArguments& arguments) {
   auto pictures = Pictures::open(arguments.pictures);
   if (!pictures) return std::nullopt;
-  Outputs outputs{
-      .pictures = std::move(*pictures), .report = std::nullopt, .log = Fd(), .calls = Fd()};
-  if (!arguments.report.empty()) {
-    auto report = OutputFile::open(arguments.report);
+  Outputs outputs{.pictures = std::move(*pictures), .reports = {}, .log = Fd(), .calls = Fd()};
+  for (const std::string& path : arguments.reports) {
+    auto report = OutputFile::open(path);
     if (!report) {
       complain_text(fmt::format("teeio: {}\n", report.error()));
       return std::nullopt;
     }
-    outputs.report.emplace(std::move(*report));
+    outputs.reports.push_back(std::move(*report));
   }
   if (!open_words(arguments.log, outputs.log) || !open_words(arguments.call_log, outputs.calls))
     return std::nullopt;
@@ -135,7 +134,7 @@ class Run {
   void show(const report::RunInfo& info);
   [[nodiscard]] bool draws() const { return !arguments_.pictures.chart.empty(); }
   void explain(bool badly);
-  /// The report; false when it is incomplete, which is said.
+  /// The report, to each file; false when one is incomplete, which is said.
   bool write_report(const rules::Ending& ending);
   /// Whether each line of `-v` arrived; what of `-o` did not is said.
   bool calls_are_whole(const run::Supervisor& supervisor);
@@ -205,12 +204,15 @@ rules::Ending Run::ending(const std::vector<rules::Census::Difference>& lost) co
 }
 
 bool Run::write_report(const rules::Ending& ending) {
-  if (!outputs_.report) return true;
-  const auto written =
-      outputs_.report->write(arguments_.report.ends_with(".xml") ? rules::ending_junit(ending)
-                                                                 : rules::ending_json(ending));
-  if (!written) outputs_.say(fmt::format("teeio: {}\n", written.error()));
-  return written.has_value();
+  bool whole = true;
+  for (std::size_t i = 0; i < outputs_.reports.size(); ++i) {
+    const auto written = outputs_.reports[i].write(arguments_.reports[i].ends_with(".xml")
+                                                       ? rules::ending_junit(ending)
+                                                       : rules::ending_json(ending));
+    if (!written) outputs_.say(fmt::format("teeio: {}\n", written.error()));
+    whole = whole && written.has_value();
+  }
+  return whole;
 }
 
 bool Run::calls_are_whole(const run::Supervisor& supervisor) {

@@ -76,18 +76,17 @@ std::string set_injections(RunArguments& arguments, const std::vector<std::strin
 
 /// Gives what is wrong with the files that are written.
 std::string why_wrong_files(const RunArguments& arguments) {
-  if (!arguments.report.empty() && !arguments.report.ends_with(".json") &&
-      !arguments.report.ends_with(".xml"))
-    return "--report: '" + arguments.report + "' ends neither in .json nor in .xml";
+  for (const std::string& file : arguments.reports)
+    if (!file.ends_with(".json") && !file.ends_with(".xml"))
+      return "--report: '" + file + "' ends neither in .json nor in .xml";
   const std::string machine = machine_file(arguments.machine);
   const std::string program = program_file(arguments.supervisor.command.front());
-  std::vector<FileOption> files = {{"--machine", machine},
-                                   {"--trace", arguments.pictures.trace},
-                                   {"--report", arguments.report},
-                                   {"--log-file", arguments.log}};
+  std::vector<FileOption> files = {
+      {"--machine", machine}, {"--trace", arguments.pictures.trace}, {"--log-file", arguments.log}};
   // Lines of both kinds are appended as they come.
   if (!same_file(arguments.call_log, arguments.log))
     files.push_back({"--output", arguments.call_log});
+  for (const std::string& file : arguments.reports) files.push_back({"--report", file});
   for (const std::string& file : arguments.pictures.files) files.push_back({"--chart-file", file});
   for (const std::string& file : arguments.suppressions) files.push_back({"--suppressions", file});
   if (std::string why = why_equal_files(files); !why.empty()) return why;
@@ -98,7 +97,8 @@ std::string why_wrong_files(const RunArguments& arguments) {
 void add_verdict_options(Command& run, RunArguments& arguments) {
   run.option("--suppressions", arguments.suppressions, "Reports that are known (repeatable)")
       .value_name("FILE");
-  run.option("--report", arguments.report, "Write the verdict as JSON, or as JUnit (.xml)")
+  run.option("--report", arguments.reports,
+             "Write the verdict as JSON, or as JUnit (.xml) (repeatable)")
       .value_name("FILE");
   run.option("--log-file", arguments.log, "Write teeio's words there, not to stderr")
       .value_name("FILE");

@@ -21,7 +21,7 @@ struct RunArguments {
   std::string machine;                     ///< --machine FILE; empty: the built-in one
   PictureArguments pictures;               ///< --chart, --chart-file, --trace
   bool why = false;                        ///< --why
-  std::string report;                      ///< --report FILE.json or FILE.xml; empty: none
+  std::vector<std::string> reports;        ///< --report FILE.json or FILE.xml …
   std::string log;                         ///< --log-file FILE; empty: stderr
   std::string call_log;                    ///< -o FILE: the lines of -v; empty: as the others
   rules::Selection rules;                  ///< --rules

@@ -85,6 +85,13 @@ constexpr Argument one_of(Words words) {
 /// Words that vendors add.
 [[nodiscard]] std::span<const Word> vm_type_words();
 [[nodiscard]] std::span<const Word> vm_command_words();
+[[nodiscard]] std::span<const Word> vm_command_flag_words();
+[[nodiscard]] std::span<const Word> viommu_type_words();  ///< less the TSM's
+[[nodiscard]] std::span<const Word> hwpt_data_words();
+[[nodiscard]] std::span<const Word> invalidate_data_words();
+[[nodiscard]] std::span<const Word> veventq_type_words();
+[[nodiscard]] std::span<const Word> hw_queue_type_words();
+[[nodiscard]] std::span<const Word> hw_info_type_words();
 [[nodiscard]] std::span<const Word> tvm_arch_words();
 [[nodiscard]] std::span<const Word> guest_request_words();
 /// The name of a firmware's status, or "". `tvm_arch`: whose

@@ -24,7 +24,9 @@ inline constexpr Word kHwptFlags[] = {
     TEEIO_WORD(IOMMU_HWPT_FAULT_ID_VALID), TEEIO_WORD(IOMMU_HWPT_ALLOC_PASID)};
 inline constexpr Word kDirtyFlags[] = {TEEIO_WORD(IOMMU_HWPT_DIRTY_TRACKING_ENABLE)};
 inline constexpr Word kBitmapFlags[] = {TEEIO_WORD(IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR)};
-inline constexpr Word kViommuTypes[] = {TEEIO_WORD(IOMMU_VIOMMU_TYPE_DEFAULT)};
+inline constexpr Word kHwCapabilities[] = {
+    TEEIO_WORD(IOMMU_HW_CAP_DIRTY_TRACKING), TEEIO_WORD(IOMMU_HW_CAP_PCI_PASID_EXEC),
+    TEEIO_WORD(IOMMU_HW_CAP_PCI_PASID_PRIV), TEEIO_WORD(IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED)};
 inline constexpr Word kTsmOps[] = {TEEIO_WORD(IOMMU_VDEVICE_TSM_BIND),
                                    TEEIO_WORD(IOMMU_VDEVICE_TSM_UNBIND)};
 inline constexpr Word kTestOps[] = {TEEIO_WORD(IOMMU_TEST_OP_ADD_RESERVED),
@@ -92,16 +94,18 @@ inline constexpr Field kOption[] = {TEEIO_FIELD(iommu_option, option_id, kEnum, 
                                     TEEIO_FIELD(iommu_option, val64, kNumber)};
 inline constexpr Field kVfioIoas[] = {TEEIO_FIELD(iommu_vfio_ioas, ioas_id, kNumber),
                                       TEEIO_FIELD(iommu_vfio_ioas, op, kEnum, kVfioIoasOps)};
-inline constexpr Field kHwptAlloc[] = {TEEIO_FIELD(iommu_hwpt_alloc, flags, kFlags, kHwptFlags),
-                                       TEEIO_FIELD(iommu_hwpt_alloc, dev_id, kNumber),
-                                       TEEIO_FIELD(iommu_hwpt_alloc, pt_id, kNumber),
-                                       TEEIO_FIELD(iommu_hwpt_alloc, out_hwpt_id, kNumber),
-                                       TEEIO_FIELD(iommu_hwpt_alloc, data_type, kNumber),
-                                       TEEIO_FIELD(iommu_hwpt_alloc, data_len, kNumber)};
-inline constexpr Field kInvalidate[] = {TEEIO_FIELD(iommu_hwpt_invalidate, hwpt_id, kNumber),
-                                        TEEIO_FIELD(iommu_hwpt_invalidate, data_type, kNumber),
-                                        TEEIO_FIELD(iommu_hwpt_invalidate, entry_len, kNumber),
-                                        TEEIO_FIELD(iommu_hwpt_invalidate, entry_num, kNumber)};
+inline constexpr Field kHwptAlloc[] = {
+    TEEIO_FIELD(iommu_hwpt_alloc, flags, kFlags, kHwptFlags),
+    TEEIO_FIELD(iommu_hwpt_alloc, dev_id, kNumber),
+    TEEIO_FIELD(iommu_hwpt_alloc, pt_id, kNumber),
+    TEEIO_FIELD(iommu_hwpt_alloc, out_hwpt_id, kNumber),
+    TEEIO_FIELD(iommu_hwpt_alloc, data_type, kEnum, hwpt_data_words),
+    TEEIO_FIELD(iommu_hwpt_alloc, data_len, kNumber)};
+inline constexpr Field kInvalidate[] = {
+    TEEIO_FIELD(iommu_hwpt_invalidate, hwpt_id, kNumber),
+    TEEIO_FIELD(iommu_hwpt_invalidate, data_type, kEnum, invalidate_data_words),
+    TEEIO_FIELD(iommu_hwpt_invalidate, entry_len, kNumber),
+    TEEIO_FIELD(iommu_hwpt_invalidate, entry_num, kNumber)};
 inline constexpr Field kSetDirty[] = {
     TEEIO_FIELD(iommu_hwpt_set_dirty_tracking, flags, kFlags, kDirtyFlags),
     TEEIO_FIELD(iommu_hwpt_set_dirty_tracking, hwpt_id, kNumber)};
@@ -114,20 +118,23 @@ inline constexpr Field kGetDirty[] = {
 inline constexpr Field kFaultQueue[] = {TEEIO_FIELD(iommu_fault_alloc, flags, kHex),
                                         TEEIO_FIELD(iommu_fault_alloc, out_fault_id, kNumber),
                                         TEEIO_FIELD(iommu_fault_alloc, out_fault_fd, kFd)};
-inline constexpr Field kVeventq[] = {TEEIO_FIELD(iommu_veventq_alloc, viommu_id, kNumber),
-                                     TEEIO_FIELD(iommu_veventq_alloc, type, kNumber),
-                                     TEEIO_FIELD(iommu_veventq_alloc, veventq_depth, kNumber)};
-inline constexpr Field kHwQueue[] = {TEEIO_FIELD(iommu_hw_queue_alloc, viommu_id, kNumber),
-                                     TEEIO_FIELD(iommu_hw_queue_alloc, type, kNumber),
-                                     TEEIO_FIELD(iommu_hw_queue_alloc, nesting_parent_iova, kHex),
-                                     TEEIO_FIELD(iommu_hw_queue_alloc, length, kHex)};
-inline constexpr Field kHwInfo[] = {TEEIO_FIELD(iommu_hw_info, flags, kFlags, kHwInfoFlags),
-                                    TEEIO_FIELD(iommu_hw_info, dev_id, kNumber),
-                                    TEEIO_FIELD(iommu_hw_info, data_len, kNumber),
-                                    TEEIO_FIELD(iommu_hw_info, out_data_type, kNumber)};
+inline constexpr Field kVeventq[] = {
+    TEEIO_FIELD(iommu_veventq_alloc, viommu_id, kNumber),
+    TEEIO_FIELD(iommu_veventq_alloc, type, kEnum, veventq_type_words),
+    TEEIO_FIELD(iommu_veventq_alloc, veventq_depth, kNumber)};
+inline constexpr Field kHwQueue[] = {
+    TEEIO_FIELD(iommu_hw_queue_alloc, viommu_id, kNumber),
+    TEEIO_FIELD(iommu_hw_queue_alloc, type, kEnum, hw_queue_type_words),
+    TEEIO_FIELD(iommu_hw_queue_alloc, nesting_parent_iova, kHex),
+    TEEIO_FIELD(iommu_hw_queue_alloc, length, kHex)};
+inline constexpr Field kHwInfo[] = {
+    TEEIO_FIELD(iommu_hw_info, flags, kFlags, kHwInfoFlags),
+    TEEIO_FIELD(iommu_hw_info, dev_id, kNumber), TEEIO_FIELD(iommu_hw_info, data_len, kNumber),
+    TEEIO_FIELD(iommu_hw_info, out_data_type, kEnum, hw_info_type_words),
+    TEEIO_FIELD(iommu_hw_info, out_capabilities, kFlags, kHwCapabilities)};
 inline constexpr Field kViommuAlloc[] = {
     TEEIO_FIELD(iommu_viommu_alloc, flags, kHex),
-    TEEIO_FIELD(iommu_viommu_alloc, type, kViommu, kViommuTypes),
+    TEEIO_FIELD(iommu_viommu_alloc, type, kViommu, viommu_type_words),
     TEEIO_FIELD(iommu_viommu_alloc, dev_id, kNumber),
     TEEIO_FIELD(iommu_viommu_alloc, hwpt_id, kNumber),
     TEEIO_FIELD(iommu_viommu_alloc, out_viommu_id, kNumber)};

@@ -24,6 +24,25 @@ inline constexpr Word kDeviceGroups[] = {TEEIO_MACRO(KVM_DEV_VFIO_FILE)};
 inline constexpr Word kDeviceAttrs[] = {TEEIO_MACRO(KVM_DEV_VFIO_FILE_ADD),
                                         TEEIO_MACRO(KVM_DEV_VFIO_FILE_DEL)};
 
+inline constexpr Word kPopulateFlags[] = {TEEIO_MACRO(KVM_ARM_RMI_POPULATE_FLAGS_MEASURE)};
+inline constexpr Word kArmTargets[] = {TEEIO_MACRO(KVM_ARM_TARGET_GENERIC_V8)};
+inline constexpr Word kMpStates[] = {
+    TEEIO_MACRO(KVM_MP_STATE_RUNNABLE), TEEIO_MACRO(KVM_MP_STATE_UNINITIALIZED),
+    TEEIO_MACRO(KVM_MP_STATE_INIT_RECEIVED), TEEIO_MACRO(KVM_MP_STATE_HALTED)};
+inline constexpr Word kIrqfdFlags[] = {TEEIO_MACRO(KVM_IRQFD_FLAG_DEASSIGN),
+                                       TEEIO_MACRO(KVM_IRQFD_FLAG_RESAMPLE)};
+inline constexpr Word kIoeventfdFlags[] = {
+    TEEIO_MACRO(KVM_IOEVENTFD_FLAG_DATAMATCH), TEEIO_MACRO(KVM_IOEVENTFD_FLAG_PIO),
+    TEEIO_MACRO(KVM_IOEVENTFD_FLAG_DEASSIGN), TEEIO_MACRO(KVM_IOEVENTFD_FLAG_VIRTIO_CCW_NOTIFY)};
+inline constexpr Word kMsiFlags[] = {TEEIO_MACRO(KVM_MSI_VALID_DEVID)};
+inline constexpr Word kChips[] = {TEEIO_MACRO(KVM_IRQCHIP_PIC_MASTER),
+                                  TEEIO_MACRO(KVM_IRQCHIP_PIC_SLAVE),
+                                  TEEIO_MACRO(KVM_IRQCHIP_IOAPIC)};
+inline constexpr Word kPitFlags[] = {TEEIO_MACRO(KVM_PIT_SPEAKER_DUMMY)};
+inline constexpr Word kClockFlags[] = {TEEIO_MACRO(KVM_CLOCK_TSC_STABLE),
+                                       TEEIO_MACRO(KVM_CLOCK_REALTIME),
+                                       TEEIO_MACRO(KVM_CLOCK_HOST_TSC)};
+
 inline constexpr Field kRegion[] = {
     TEEIO_FIELD(kvm_userspace_memory_region, slot, kNumber),
     TEEIO_FIELD(kvm_userspace_memory_region, flags, kFlags, kMemoryFlags),
@@ -46,14 +65,14 @@ inline constexpr Field kGmem[] = {TEEIO_FIELD(kvm_create_guest_memfd, size, kHex
 inline constexpr Field kPreFault[] = {TEEIO_FIELD(kvm_pre_fault_memory, gpa, kHex),
                                       TEEIO_FIELD(kvm_pre_fault_memory, size, kHex),
                                       TEEIO_FIELD(kvm_pre_fault_memory, flags, kHex)};
-inline constexpr Field kPopulate[] = {TEEIO_FIELD(kvm_arm_rmi_populate, base, kHex),
-                                      TEEIO_FIELD(kvm_arm_rmi_populate, size, kHex),
-                                      TEEIO_FIELD(kvm_arm_rmi_populate, source_uaddr, kHex),
-                                      TEEIO_FIELD(kvm_arm_rmi_populate, flags, kHex)};
+inline constexpr Field kPopulate[] = {
+    TEEIO_FIELD(kvm_arm_rmi_populate, base, kHex), TEEIO_FIELD(kvm_arm_rmi_populate, size, kHex),
+    TEEIO_FIELD(kvm_arm_rmi_populate, source_uaddr, kHex),
+    TEEIO_FIELD(kvm_arm_rmi_populate, flags, kFlags, kPopulateFlags)};
 inline constexpr Field kTranslation[] = {TEEIO_FIELD(kvm_translation, linear_address, kHex),
                                          TEEIO_FIELD(kvm_translation, physical_address, kHex),
                                          TEEIO_FIELD(kvm_translation, valid, kNumber)};
-inline constexpr Field kVcpuInit[] = {TEEIO_FIELD(kvm_vcpu_init, target, kNumber)};
+inline constexpr Field kVcpuInit[] = {TEEIO_FIELD(kvm_vcpu_init, target, kEnum, kArmTargets)};
 inline constexpr Field kOneReg[] = {TEEIO_FIELD(kvm_one_reg, id, kHex),
                                     TEEIO_FIELD(kvm_one_reg, addr, kHex)};
 inline constexpr Field kCreateDevice[] = {
@@ -64,22 +83,23 @@ inline constexpr Field kDeviceAttr[] = {TEEIO_FIELD(kvm_device_attr, group, kEnu
                                         TEEIO_FIELD(kvm_device_attr, attr, kEnum, kDeviceAttrs),
                                         TEEIO_FIELD(kvm_device_attr, addr, kHex)};
 inline constexpr Field kVmCommand[] = {
-    TEEIO_FIELD(kvm_tdx_cmd, id, kEnum, vm_command_words), TEEIO_FIELD(kvm_tdx_cmd, flags, kHex),
+    TEEIO_FIELD(kvm_tdx_cmd, id, kEnum, vm_command_words),
+    TEEIO_FIELD(kvm_tdx_cmd, flags, kFlags, vm_command_flag_words),
     TEEIO_FIELD(kvm_tdx_cmd, data, kHex), TEEIO_FIELD(kvm_tdx_cmd, hw_error, kCode)};
 inline constexpr Field kEnableCap[] = {
     TEEIO_FIELD(kvm_enable_cap, cap, kEnum, kvm_capability_words),
     TEEIO_FIELD(kvm_enable_cap, flags, kHex), TEEIO_FIELD(kvm_enable_cap, args[0], kHex)};
-inline constexpr Field kMpState[] = {TEEIO_FIELD(kvm_mp_state, mp_state, kNumber)};
+inline constexpr Field kMpState[] = {TEEIO_FIELD(kvm_mp_state, mp_state, kEnum, kMpStates)};
 inline constexpr Field kIrqfd[] = {
     TEEIO_FIELD(kvm_irqfd, fd, kFd), TEEIO_FIELD(kvm_irqfd, gsi, kNumber),
-    TEEIO_FIELD(kvm_irqfd, flags, kHex), TEEIO_FIELD(kvm_irqfd, resamplefd, kFd)};
+    TEEIO_FIELD(kvm_irqfd, flags, kFlags, kIrqfdFlags), TEEIO_FIELD(kvm_irqfd, resamplefd, kFd)};
 inline constexpr Field kIoeventfd[] = {
     TEEIO_FIELD(kvm_ioeventfd, datamatch, kHex), TEEIO_FIELD(kvm_ioeventfd, addr, kHex),
     TEEIO_FIELD(kvm_ioeventfd, len, kNumber), TEEIO_FIELD(kvm_ioeventfd, fd, kFd),
-    TEEIO_FIELD(kvm_ioeventfd, flags, kHex)};
+    TEEIO_FIELD(kvm_ioeventfd, flags, kFlags, kIoeventfdFlags)};
 inline constexpr Field kMsi[] = {
     TEEIO_FIELD(kvm_msi, address_lo, kHex), TEEIO_FIELD(kvm_msi, address_hi, kHex),
-    TEEIO_FIELD(kvm_msi, data, kHex), TEEIO_FIELD(kvm_msi, flags, kHex)};
+    TEEIO_FIELD(kvm_msi, data, kHex), TEEIO_FIELD(kvm_msi, flags, kFlags, kMsiFlags)};
 inline constexpr Field kRegs[] = {
     TEEIO_FIELD(kvm_regs, rax, kHex),   TEEIO_FIELD(kvm_regs, rbx, kHex),
     TEEIO_FIELD(kvm_regs, rcx, kHex),   TEEIO_FIELD(kvm_regs, rdx, kHex),
@@ -103,12 +123,12 @@ inline constexpr Field kEvents[] = {TEEIO_FIELD(kvm_vcpu_events, exception.injec
 
 inline constexpr Field kRouting[] = {TEEIO_FIELD(kvm_irq_routing, nr, kNumber),
                                      TEEIO_FIELD(kvm_irq_routing, flags, kHex)};
-inline constexpr Field kChip[] = {TEEIO_FIELD(kvm_irqchip, chip_id, kNumber)};
+inline constexpr Field kChip[] = {TEEIO_FIELD(kvm_irqchip, chip_id, kEnum, kChips)};
 inline constexpr Field kLine[] = {TEEIO_FIELD(kvm_irq_level, irq, kNumber),
                                   TEEIO_FIELD(kvm_irq_level, level, kNumber)};
-inline constexpr Field kPit[] = {TEEIO_FIELD(kvm_pit_config, flags, kHex)};
+inline constexpr Field kPit[] = {TEEIO_FIELD(kvm_pit_config, flags, kFlags, kPitFlags)};
 inline constexpr Field kClock[] = {TEEIO_FIELD(kvm_clock_data, clock, kNumber),
-                                   TEEIO_FIELD(kvm_clock_data, flags, kHex)};
+                                   TEEIO_FIELD(kvm_clock_data, flags, kFlags, kClockFlags)};
 inline constexpr Field kDirty[] = {TEEIO_FIELD(kvm_dirty_log, slot, kNumber),
                                    TEEIO_FIELD(kvm_dirty_log, dirty_bitmap, kHex)};
 inline constexpr Field kClearDirty[] = {TEEIO_FIELD(kvm_clear_dirty_log, slot, kNumber),

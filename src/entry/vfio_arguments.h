@@ -72,6 +72,11 @@ inline constexpr Word kDmaUnmapFlags[] = {TEEIO_MACRO(VFIO_DMA_UNMAP_FLAG_GET_DI
                                           TEEIO_MACRO(VFIO_DMA_UNMAP_FLAG_ALL),
                                           TEEIO_MACRO(VFIO_DMA_UNMAP_FLAG_VADDR)};
 
+inline constexpr Word kAttachFlags[] = {TEEIO_MACRO(VFIO_DEVICE_ATTACH_PASID)};
+inline constexpr Word kDetachFlags[] = {TEEIO_MACRO(VFIO_DEVICE_DETACH_PASID)};
+inline constexpr Word kResetInfoFlags[] = {TEEIO_MACRO(VFIO_PCI_HOT_RESET_FLAG_DEV_ID),
+                                           TEEIO_MACRO(VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED)};
+
 inline constexpr Field kTypeInfo[] = {
     TEEIO_FIELD(vfio_iommu_type1_info, argsz, kNumber),
     TEEIO_FIELD(vfio_iommu_type1_info, flags, kFlags, kTypeInfoFlags),
@@ -102,10 +107,12 @@ inline constexpr Field kBind[] = {TEEIO_FIELD(vfio_device_bind_iommufd, argsz, k
                                   TEEIO_FIELD(vfio_device_bind_iommufd, flags, kFlags, kBindFlags),
                                   TEEIO_FIELD(vfio_device_bind_iommufd, iommufd, kFd),
                                   TEEIO_FIELD(vfio_device_bind_iommufd, out_devid, kNumber)};
-inline constexpr Field kAttach[] = {TEEIO_FIELD(vfio_device_attach_iommufd_pt, flags, kHex),
-                                    TEEIO_FIELD(vfio_device_attach_iommufd_pt, pt_id, kNumber)};
-inline constexpr Field kDetach[] = {TEEIO_FIELD(vfio_device_detach_iommufd_pt, argsz, kNumber),
-                                    TEEIO_FIELD(vfio_device_detach_iommufd_pt, flags, kHex)};
+inline constexpr Field kAttach[] = {
+    TEEIO_FIELD(vfio_device_attach_iommufd_pt, flags, kFlags, kAttachFlags),
+    TEEIO_FIELD(vfio_device_attach_iommufd_pt, pt_id, kNumber)};
+inline constexpr Field kDetach[] = {
+    TEEIO_FIELD(vfio_device_detach_iommufd_pt, argsz, kNumber),
+    TEEIO_FIELD(vfio_device_detach_iommufd_pt, flags, kFlags, kDetachFlags)};
 inline constexpr Field kRegionInfo[] = {TEEIO_FIELD(vfio_region_info, flags, kFlags, kRegionFlags),
                                         TEEIO_FIELD(vfio_region_info, index, kEnum, kRegions),
                                         TEEIO_FIELD(vfio_region_info, size, kHex),
@@ -119,9 +126,10 @@ inline constexpr Field kIrqSet[] = {TEEIO_FIELD(vfio_irq_set, flags, kFlags, kIr
                                     TEEIO_FIELD(vfio_irq_set, count, kNumber)};
 inline constexpr Field kFeature[] = {TEEIO_FIELD(vfio_device_feature, argsz, kNumber),
                                      TEEIO_FIELD(vfio_device_feature, flags, kFeature, kFeatures)};
-inline constexpr Field kResetInfo[] = {TEEIO_FIELD(vfio_pci_hot_reset_info, argsz, kNumber),
-                                       TEEIO_FIELD(vfio_pci_hot_reset_info, flags, kHex),
-                                       TEEIO_FIELD(vfio_pci_hot_reset_info, count, kNumber)};
+inline constexpr Field kResetInfo[] = {
+    TEEIO_FIELD(vfio_pci_hot_reset_info, argsz, kNumber),
+    TEEIO_FIELD(vfio_pci_hot_reset_info, flags, kFlags, kResetInfoFlags),
+    TEEIO_FIELD(vfio_pci_hot_reset_info, count, kNumber)};
 inline constexpr Field kHotReset[] = {TEEIO_FIELD(vfio_pci_hot_reset, argsz, kNumber),
                                       TEEIO_FIELD(vfio_pci_hot_reset, flags, kHex),
                                       TEEIO_FIELD(vfio_pci_hot_reset, count, kNumber)};

@@ -1,6 +1,7 @@
 #include "explore/shrink.h"
 
 #include <algorithm>
+#include <string_view>
 #include <tuple>
 
 #include "explore/bounded.h"
@@ -23,6 +24,16 @@ struct Attempt {
 auto cost(const Attempt& a) {
   return std::tuple(a.failure.switches, a.failure.failures, a.turns.size(),
                     a.failure.choices.size());
+}
+
+/// Whether both broke the same: the rule, and in a user's file the line, for checks are of many
+/// kinds.
+bool shows_same(const Failure& a, const Failure& b) {
+  const auto line = [](const Failure& failure) {
+    const std::string_view what = failure.what;
+    return what.starts_with("line ") ? what.substr(0, what.find(':')) : std::string_view();
+  };
+  return a.rule == b.rule && line(a) == line(b);
 }
 
 std::optional<Attempt> run_once(const Scenario& scenario, Strategy& strategy) {
@@ -66,7 +77,7 @@ class Shrinker {
     ++runs_;
     if (!attempt) return false;
     ++findings_;
-    if (attempt->failure.rule != best_.failure.rule || cost(*attempt) >= cost(best_)) return false;
+    if (!shows_same(attempt->failure, best_.failure) || cost(*attempt) >= cost(best_)) return false;
     best_ = std::move(*attempt);
     return true;
   }

@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <numeric>
+#include <set>
 
 #include "rules/selection.h"
 
@@ -21,8 +22,17 @@ bool matches(const std::string& pattern, const std::string& text) {
   return ::fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
 }
 
+/// An entry of which not all lines are read.
+struct Open {
+  Suppression entry;
+  std::set<std::string_view> keys;
+  /// Whether it says anything of the reports that it is for.
+  [[nodiscard]] bool picks() const { return keys.size() > keys.count("note"); }
+};
+
 /// "key: value" into the entry. Gives what is wrong with the line, if anything.
-std::string set_field(Suppression& entry, std::string_view line) {
+std::string set_field(Open& open, std::string_view line) {
+  Suppression& entry = open.entry;
   const std::size_t colon = line.find(':');
   const std::string_view key = trim(line.substr(0, colon));
   const std::string_view value =
@@ -32,6 +42,7 @@ std::string set_field(Suppression& entry, std::string_view line) {
         "'{}' is no line of an entry: those are rule, function, sentence and note, "
         "each with a colon and a value",
         line);
+  if (!open.keys.insert(key).second) return fmt::format("the entry has a '{}' already", key);
   if (key == "rule") {
     entry.rule = rule_of(value);
     return entry.rule ? ""
@@ -56,7 +67,7 @@ bool covers(const Suppression& entry, const Violation& violation) {
 }  // namespace
 
 std::expected<void, std::string> Suppressions::add(std::string_view text, std::string_view file) {
-  std::optional<Suppression> open;
+  std::optional<Open> open;
   unsigned number = 0;
   const auto wrong = [&](std::string_view what) {
     return std::unexpected(fmt::format("{}:{}: {}", file, number, what));
@@ -70,13 +81,18 @@ std::expected<void, std::string> Suppressions::add(std::string_view text, std::s
     if (!open) {
       if (line != "{") return wrong("an entry starts with a line '{'");
       open.emplace();
-      open->place = fmt::format("{}:{}", file, number);
+      open->entry.place = fmt::format("{}:{}", file, number);
     } else if (line == "}") {
-      if (open->name.empty()) return wrong("the entry has no name: its first line");
-      all_.push_back(std::move(*open));
+      if (open->entry.name.empty()) return wrong("the entry has no name: its first line");
+      if (!open->picks())
+        return wrong(fmt::format(
+            "the entry '{}' would cover every report: below its name it has no rule, function or "
+            "sentence",
+            open->entry.name));
+      all_.push_back(std::move(open->entry));
       open.reset();
-    } else if (open->name.empty()) {
-      open->name = line;
+    } else if (open->entry.name.empty()) {
+      open->entry.name = line;
     } else if (const std::string problem = set_field(*open, line); !problem.empty()) {
       return wrong(problem);
     }

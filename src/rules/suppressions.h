@@ -35,7 +35,7 @@ struct Suppression {
 ///   }
 ///
 /// A violation is covered by the first entry all of whose lines match; `*` and
-/// `?` are fnmatch(3)'s.
+/// `?` are fnmatch(3)'s. No line comes twice, and one besides the note must be there.
 /// Locking: none of its own.
 class Suppressions {
  public:

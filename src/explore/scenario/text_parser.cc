@@ -173,12 +173,15 @@ class Parser {
     return parse_expectation(line, scenario_.expectation);
   }
 
-  /// `replay "CHOICES" [FIRMWARE…]`.
+  /// `replay "CHOICES" [FIRMWARE…]`; with a shell's quotes too, as a failure prints them.
   Parsed<> replay(Tokens line) {
     TEXT_TRY(in_head(line));
     if (line.size() < 2)
       return missing(line.front(), "the choices are missing, as a failure prints them");
-    auto choices = schedule::parse_choices(line[1].text);
+    std::string_view text = line[1].text;
+    if (text.size() > 1 && text.starts_with('\'') && text.ends_with('\''))
+      text = text.substr(1, text.size() - 2);
+    auto choices = schedule::parse_choices(text);
     if (!choices) return wrong(line[1], std::string(choices.error().why));
     if (scenario_.replays.size() == kMaxTextReplays)
       return wrong(line.front(), fmt::format("at most {} schedules", kMaxTextReplays));

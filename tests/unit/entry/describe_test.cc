@@ -46,6 +46,20 @@ TEST(LayoutTest, NoFieldLiesOutsideOfTheStructThatTheNumberNames) {
   }
 }
 
+/// What Linux's headers have names for. The requests of 2025's RFC are a vendor's numbers.
+TEST(LayoutTest, NoKindIsABareNumber) {
+  const std::set<std::string_view> kinds = {"type",      "op",       "data_type", "out_data_type",
+                                            "option_id", "mp_state", "chip_id",   "target",
+                                            "group",     "attr",     "tvm_arch",  "cap"};
+  for (const Row& row : all_rows()) {
+    if (row.name == "IOMMU_VDEVICE_TSM_GUEST_REQUEST") continue;
+    for (const Field& field : row.argument.fields)
+      EXPECT_FALSE(kinds.contains(field.name) &&
+                   (field.form == Field::Form::kNumber || field.form == Field::Form::kHex))
+          << row.name << ' ' << field.name;
+  }
+}
+
 struct DescribeTest : testing::Test {
   template <class Argument>
   std::string text(std::string_view name, const Argument& argument) {
@@ -131,6 +145,24 @@ TEST_F(DescribeTest, AStatusIsItsFirmwares) {
   request.tvm_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
   request.tsm_code = 77;
   EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request), testing::HasSubstr("tsm_code=0x4d"));
+}
+
+TEST_F(DescribeTest, SoHaveKindsOfTablesRegistersAndCommands) {
+  abi::iommu_hwpt_alloc hwpt{};
+  hwpt.data_type = abi::IOMMU_HWPT_DATA_VTD_S1;
+  EXPECT_THAT(text("IOMMU_HWPT_ALLOC", hwpt),
+              testing::HasSubstr(", data_type=IOMMU_HWPT_DATA_VTD_S1, "));
+  abi::iommu_hw_info info{};
+  info.out_data_type = abi::IOMMU_HW_INFO_TYPE_AMD;
+  info.out_capabilities = abi::IOMMU_HW_CAP_DIRTY_TRACKING;
+  EXPECT_THAT(text("IOMMU_GET_HW_INFO", info),
+              testing::HasSubstr(", out_data_type=IOMMU_HW_INFO_TYPE_AMD, "
+                                 "out_capabilities=IOMMU_HW_CAP_DIRTY_TRACKING}"));
+  const std::uint32_t measured[] = {2, KVM_TDX_MEASURE_MEMORY_REGION, 0, 0, 0, 0};
+  EXPECT_THAT(text("KVM_MEMORY_ENCRYPT_OP", measured),
+              testing::HasSubstr("flags=KVM_TDX_MEASURE_MEMORY_REGION, "));
+  EXPECT_EQ(text("KVM_SET_MP_STATE", std::uint32_t{KVM_MP_STATE_HALTED}),
+            "{mp_state=KVM_MP_STATE_HALTED}");
 }
 
 TEST_F(DescribeTest, AnArgumentThatIsAValueHasAName) {

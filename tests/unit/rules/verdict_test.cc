@@ -92,6 +92,16 @@ TEST(SuppressionsTest, AFileThatIsNoneSaysWhere) {
   EXPECT_THAT(problem("{\n a\n fun: x\n}\n"), HasSubstr("k.supp:3: an entry has no 'fun'"));
   EXPECT_THAT(problem("{\n a\n rule\n}\n"), HasSubstr("k.supp:3: 'rule' is no line"));
   EXPECT_THAT(problem("{\n a\n"), HasSubstr("k.supp:2: the last entry has no '}'"));
+  EXPECT_THAT(problem("{\n a\n rule: R4\n rule: R2\n}\n"),
+              HasSubstr("k.supp:4: the entry has a 'rule' already"));
+}
+
+TEST(SuppressionsTest, AnEntryThatWouldCoverEverythingIsWrong) {
+  EXPECT_THAT(problem("{\n a\n}\n"), HasSubstr("k.supp:3: the entry 'a' would cover every report"));
+  EXPECT_THAT(problem("{\n a\n note: later\n}\n"), HasSubstr("k.supp:4: the entry 'a' would"));
+  // The name was forgotten.
+  EXPECT_THAT(problem("{\n rule: R4\n}\n"), HasSubstr("the entry 'rule: R4' would"));
+  EXPECT_TRUE(suppressions("{\n all\n sentence: *\n}\n").covers(violation(RuleId::kR4, 1)));
 }
 
 class EndingTest : public testing::Test {

@@ -579,6 +579,9 @@ TEST(TextScenario, LinesOfTheHeadFitTogether) {
             "f.scenario:2:15: `firmware` leaves cca out, so it is replayed on none");
   EXPECT_EQ(head("replay \"\" tdx\nfirmware tdx\n"), "accepted");
   EXPECT_EQ(head("replay \"\" cca\n"), "accepted");
+  EXPECT_EQ(head("replay '' cca\n"), "accepted") << "as a shell has it";
+  EXPECT_EQ(head("replay '9*3'\n"), "accepted");
+  EXPECT_THAT(head("replay '9*3\n"), HasSubstr("a choice is not a number"));
   for (const std::string one :
        {"failures 1", "fail X", "cards 2", "card connected", "firmware tdx"})
     EXPECT_EQ(head(one + "\n" + one + "\n"), "f.scenario:3:1: a scenario has one `" +
