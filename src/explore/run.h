@@ -86,8 +86,8 @@ struct ScenarioResult {
   std::uint64_t sampled = 0;    ///< after a limit of kDpor: run by other strategies
   std::uint64_t points = 0;     ///< scheduling points of all
   double seconds = 0;           ///< of processor time
-  /// With kBounded: "20000 schedules", "60 s of processor time", "2 preemptions"; of kDpor also how much
-  /// of the tree that was (as its shape so far lets one guess), and what followed.
+  /// With kBounded: "20000 schedules", "60 s of processor time", "2 preemptions"; of kDpor also how
+  /// much of the tree that was (as its shape so far lets one guess), and what followed.
   std::string bound;
   /// The bound of an exploration that on_progress() stopped: no bound of its own, it goes on
   /// where it is resumed.
