@@ -19,10 +19,10 @@ TEST_F(Edges, ADataPageWhereNoMemoryIsIsNotTheHosts) {
 // find_lock_two_granules(): that both are one is seen before the stream's state is.
 TEST_F(Edges, AStreamIsBetweenTwoPdevs) {
   unlocked();
-  const std::uint64_t handle = raw(pdev) + kNonCoherent;
-  for (const RmiResult& refused : {rmm.pdev_stream_complete(pdev, pdev, handle),
-                                   rmm.pdev_stream_disconnect(pdev, pdev, handle),
-                                   rmm.pdev_stream_key_refresh(pdev, pdev, handle)}) {
+  const std::uint64_t stream_handle = raw(pdev) + kNonCoherent;
+  for (const RmiResult& refused : {rmm.pdev_stream_complete(pdev, pdev, stream_handle),
+                                   rmm.pdev_stream_disconnect(pdev, pdev, stream_handle),
+                                   rmm.pdev_stream_key_refresh(pdev, pdev, stream_handle)}) {
     EXPECT_RMI(refused, Code::kInput);
     ASSERT_NE(refused.refused_by, nullptr);
     EXPECT_EQ(refused.refused_by->id, "pdevs");
