@@ -80,7 +80,9 @@ Command command_of(std::uint8_t choice) {
     return {number, tio_length(TioCommand{number}), true};
   }
   const Row& row = *rows()[choice / 2 % rows().size()];
-  return {row.number, row.length, row.says_length};
+  const bool says_length =
+      std::ranges::any_of(row.checks, [](const Check& c) { return c.id == "says"; });
+  return {row.number, row.length, says_length};
 }
 
 }  // namespace

@@ -27,9 +27,9 @@ std::string printable(std::string_view text) {
   const bool ascii = std::all_of(out.begin(), out.end(),
                                  [](char c) { return static_cast<unsigned char>(c) < 0x80; });
   if (!ascii) {
-    using Json = nlohmann::json;
-    const std::string valid = Json(out).dump(-1, ' ', false, Json::error_handler_t::replace);
-    out = Json::parse(valid).get<std::string>();
+    using nlohmann::json;
+    const std::string valid = json(out).dump(-1, ' ', false, json::error_handler_t::replace);
+    out = json::parse(valid).get<std::string>();
   }
   std::replace_if(
       out.begin(), out.end(),
