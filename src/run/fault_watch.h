@@ -39,8 +39,9 @@ class FaultWatch {
     /// been: mremap() is not noted, nor are mappings of who began to map behind the revoke.
     std::optional<Place> place;
   };
-  /// Of a process that has ended; nullopt: not known. Forgets the process. A signal that
-  /// somebody sends is no fault, and what was the last one before it counts.
+  /// Of a process that has ended; nullopt: not known. Forgets the process. To be asked before
+  /// it is reaped: the next revoke, of its own release perhaps, forgets who is not there. A
+  /// signal that somebody sends is no fault, and what was the last one before it counts.
   [[nodiscard]] std::optional<LastFault> last_of(pid_t pid);
 
  private:

@@ -49,11 +49,11 @@ bool reap(pid_t program, int& status, const Log& log, Witness* witness, FaultWat
     if (info.si_pid == 0 || !ended) return true;
     int wait_status = 0;
     const std::string name = witness != nullptr ? name_of_the_dead(info.si_pid) : std::string{};
+    const auto fault = faults.last_of(info.si_pid);
     const pid_t pid = ::waitpid(info.si_pid, &wait_status, __WALL);
     if (pid <= 0) continue;  // abandon() was faster
     if (pid == program) status = status_of(wait_status);
     if (log.traces_calls()) log.ended(pid, wait_status);
-    const auto fault = faults.last_of(pid);
     if (witness != nullptr) witness->ended(pid, name, wait_status, fault);
   }
 }

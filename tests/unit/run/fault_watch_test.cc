@@ -95,6 +95,18 @@ TEST_F(FaultWatchTest, KnowsTheMappingThatWasTouched) {
   EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 3 * kPageSize + 8}));
 }
 
+// Its release takes more away before it is reaped.
+TEST_F(FaultWatchTest, KnowsItOfWhoWaitsToBeReaped) {
+  const pid_t pid = child([&] { at[0] = 1; });
+  siginfo_t end{};
+  EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &end, WEXITED | WNOWAIT), 0);
+  before_revoke();
+  const auto fault = watch.last_of(pid);
+  EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 0}));
+}
+
 TEST_F(FaultWatchTest, KnowsItOfAThreadThatWasBornLater) {
   const auto fault = fault_of([&] { std::thread([&] { at[0] = 1; }).join(); });
   ASSERT_TRUE(fault);
