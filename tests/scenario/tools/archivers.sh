@@ -4,8 +4,10 @@ copy=$(mktemp -d) || exit 1
 trap 'rm -rf "$said" "$copy"' EXIT
 run 0 sh -c "tar cf $copy/t.tar -C $card vendor device uevent 2>/dev/null; tar xOf $copy/t.tar vendor"
 says '^0x1efe$'
-run 0 sh -c "find $card/ -maxdepth 1 -name 'v*r' | cpio -o 2>/dev/null | cpio -t 2>/dev/null"
-says '/vendor$'
+if command -v cpio >/dev/null 2>&1; then
+  run 0 sh -c "find $card/ -maxdepth 1 -name 'v*r' | cpio -o 2>/dev/null | cpio -t 2>/dev/null"
+  says '/vendor$'
+fi
 # rsync holds a file to its size, on a host's sysfs too: it copies links and directories.
 if command -v rsync >/dev/null 2>&1; then
   run 0 sh -c "rsync -a $card/ $copy/rsync/ 2>/dev/null; readlink $copy/rsync/subsystem"
