@@ -77,13 +77,25 @@ Result<void> launch_finish(Call& call, kvm::SevVm& guest, Command& command) {
     return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
   TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), command.data));
   if (arg.flags != 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_FINISH has no flags");
-  // Bits of the firmware's buffer: ID block, its author's key, VCEK.
-  std::uint64_t flags = 0;
-  if (arg.id_block_en != 0) flags |= arg.auth_key_en != 0 ? 3U : 1U;
-  if (arg.vcek_disabled != 0) flags |= 4U;
-  return told(command, [&](kvm::FirmwareAnswer& answer) {
-    return guest.launch_finish(flags, bytes_of(arg.host_data), answer);
-  });
+  // psp_copy_user_blob(): no address is an error of its own.
+  const auto blob = [&call](std::uint64_t address, std::size_t size) {
+    return [&call, address, size]() -> Result<Bytes> {
+      if (address == 0) return fail(Errno::kInval, "the ID block or its authentication is missing");
+      Bytes bytes(size);
+      TEEIO_TRY(call.memory().read(address, bytes));
+      return bytes;
+    };
+  };
+  const ByteView host_data = bytes_of(arg.host_data);
+  const kvm::SevVm::Finish finish{
+      .id_block = arg.id_block_en != 0,
+      .author_key = arg.auth_key_en != 0,
+      .vcek_disabled = arg.vcek_disabled != 0,
+      .host_data = Bytes(host_data.begin(), host_data.end()),
+      .read_block = blob(arg.id_block_uaddr, KVM_SEV_SNP_ID_BLOCK_SIZE),
+      .read_authentication = blob(arg.id_auth_uaddr, KVM_SEV_SNP_ID_AUTH_SIZE)};
+  return told(command,
+              [&](kvm::FirmwareAnswer& answer) { return guest.launch_finish(finish, answer); });
 }
 
 Result<void> run(Call& call, kvm::SevVm& guest, Command& command) {

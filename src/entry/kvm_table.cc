@@ -45,7 +45,7 @@ constexpr Row kVm[] = {
     {KVM_MEMORY_ENCRYPT_OP, "KVM_MEMORY_ENCRYPT_OP", ioctl_vm_memory_encrypt_op, kVmCommand,
      Support::kPartial,
      "TDX: CAPABILITIES, INIT_VM, FINALIZE_VM; CPUID and MR* values are kept out. SNP: INIT2, "
-     "SNP_LAUNCH_*; no ID block, sev_fd is not looked at"},
+     "SNP_LAUNCH_*; sev_fd is not looked at"},
     {KVM_ENABLE_CAP, "KVM_ENABLE_CAP", ioctl_vm_enable_cap, kEnableCap, Support::kPartial,
      "KVM_CAP_DISABLE_QUIRKS, DISABLE_QUIRKS2, SPLIT_IRQCHIP, MANUAL_DIRTY_LOG_PROTECT2, "
      "X2APIC_API, EXCEPTION_PAYLOAD, X86_TRIPLE_FAULT_EVENT, EXIT_HYPERCALL, MAX_VCPU_ID, "

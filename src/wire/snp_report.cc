@@ -16,6 +16,7 @@ constexpr std::uint8_t kTurinFamily = 0x1a;
 constexpr std::size_t kSvnAt = 0x04, kPolicyAt = 0x08, kVmplAt = 0x30, kAlgorithmAt = 0x34;
 constexpr std::size_t kCurrentTcbAt = 0x38, kKeyInfoAt = 0x48, kReportDataAt = 0x50;
 constexpr std::size_t kMeasurementAt = 0x90, kHostDataAt = 0xc0, kReportIdAt = 0x140;
+constexpr std::size_t kFamilyIdAt = 0x10, kImageIdAt = 0x20, kIdKeyAt = 0xe0, kAuthorKeyAt = 0x110;
 /// Of a guest without a migration agent.
 constexpr auto kNoAgent = [] {
   std::array<std::byte, 32> ones{};
@@ -26,7 +27,8 @@ constexpr std::size_t kReportedTcbAt = 0x180, kCpuFamilyAt = 0x188, kChipIdAt = 
 constexpr std::size_t kCommittedTcbAt = 0x1e0, kMinorAt = 0x1e9, kMajorAt = 0x1ea;
 constexpr std::size_t kLaunchTcbAt = 0x1f0;
 
-constexpr std::uint32_t kMaskChipKey = 1U << 1U;  // of the word at kKeyInfoAt
+// Of the word at kKeyInfoAt.
+constexpr std::uint32_t kAuthorKeyEnabled = 1U << 0U, kMaskChipKey = 1U << 1U;
 constexpr unsigned kSigningKeyShift = 2;
 constexpr std::uint32_t kSigningKeyMask = 7;
 
@@ -62,13 +64,15 @@ SnpTcb SnpReport::tcb(std::uint64_t version_word) const {
 }
 
 Bytes SnpReport::encode() const {
-  const auto key_info = (mask_chip_key ? kMaskChipKey : 0U) |
+  const auto key_info = (author_key_enabled ? kAuthorKeyEnabled : 0U) |
+                        (mask_chip_key ? kMaskChipKey : 0U) |
                         static_cast<std::uint32_t>(signing_key) << kSigningKeyShift;
   Writer out;
-  out.le(version).le(guest_svn).le(policy).zeros(32);  // family and image
+  out.le(version).le(guest_svn).le(policy).bytes(family_id).bytes(image_id);
   out.le(vmpl).le(kEcdsaP384Sha384).le(current_tcb);
   out.le(std::uint64_t{0}).le(key_info).zeros(4);  // platform information: no bit is true
-  out.bytes(report_data).bytes(measurement).bytes(host_data).zeros(96);  // keys of an ID block
+  out.bytes(report_data).bytes(measurement).bytes(host_data);
+  out.bytes(id_key_digest).bytes(author_key_digest);
   out.bytes(report_id).bytes(agent_report_id.value_or(kNoAgent));
   out.le(reported_tcb).le(cpu_family).zeros(23).bytes(chip_id).le(committed_tcb);
   for (int n = 0; n < 2; ++n)  // current and committed version
@@ -106,6 +110,7 @@ Result<SnpReport> SnpReport::decode(ByteView report) {
                   .committed_tcb = word_at<std::uint64_t>(report, kCommittedTcbAt),
                   .launch_tcb = word_at<std::uint64_t>(report, kLaunchTcbAt),
                   .abi_version = static_cast<std::uint16_t>(unsigned{major} << 8U | minor),
+                  .author_key_enabled = (key_info & kAuthorKeyEnabled) != 0,
                   .mask_chip_key = (key_info & kMaskChipKey) != 0,
                   .signing_key = signing_key};
   if (found.version >= kVersionWithCpu)
@@ -113,6 +118,10 @@ Result<SnpReport> SnpReport::decode(ByteView report) {
   copy_from(report, kReportDataAt, found.report_data);
   copy_from(report, kMeasurementAt, found.measurement);
   copy_from(report, kHostDataAt, found.host_data);
+  copy_from(report, kFamilyIdAt, found.family_id);
+  copy_from(report, kImageIdAt, found.image_id);
+  copy_from(report, kIdKeyAt, found.id_key_digest);
+  copy_from(report, kAuthorKeyAt, found.author_key_digest);
   copy_from(report, kReportIdAt, found.report_id);
   auto agent = kNoAgent;
   copy_from(report, kReportIdAt + agent.size(), agent);

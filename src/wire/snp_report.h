@@ -26,7 +26,6 @@ struct SnpTcb {
 /// SNP's ATTESTATION_REPORT, versions 2 to 5. Source: SEV-SNP firmware ABI (56860) 1.55, 7.3
 /// "Attestation"; each place and bit as in virtee/sev src/firmware/guest/types/snp.rs,
 /// AttestationReport, and src/attestation/evidence/snp/fields/{key_info,platform_info}.rs.
-/// What an ID block would say is passed over, and written as zeros.
 struct SnpReport {
   static constexpr std::size_t kSize = 0x4a0;    ///< bytes
   static constexpr std::size_t kSigned = 0x2a0;  ///< of them the signature is over
@@ -38,10 +37,14 @@ struct SnpReport {
   std::uint32_t version = 2;
   std::uint32_t guest_svn = 0;
   std::uint64_t policy = 0;
+  std::array<std::byte, 16> family_id{};  ///< as image_id and guest_svn of an ID block
+  std::array<std::byte, 16> image_id{};
   std::uint32_t vmpl = 0;
   std::array<std::byte, 64> report_data{};
   std::array<std::byte, 48> measurement{};
   std::array<std::byte, 32> host_data{};
+  std::array<std::byte, 48> id_key_digest{};      ///< of who signed the ID block
+  std::array<std::byte, 48> author_key_digest{};  ///< of who signed the ID key
   std::array<std::byte, 32> report_id{};
   std::optional<std::array<std::byte, 32>>
       agent_report_id{};  ///< REPORT_ID_MA, if there is an agent
@@ -52,6 +55,7 @@ struct SnpReport {
   std::uint8_t cpu_family = 0;  ///< from version 3 on
   std::array<std::byte, 64> chip_id{};
   std::uint16_t abi_version = 0x0137;  ///< current: major, minor
+  bool author_key_enabled = false;
   bool mask_chip_key = false;
   SigningKey signing_key = SigningKey::kVcek;
 

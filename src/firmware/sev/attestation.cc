@@ -123,9 +123,15 @@ Status Attestation::guest_request(Call& call) {
 
 AttestationReport Attestation::report_of(const GuestContext& guest) {
   Chip& chip = platform_.chip();
-  return {.policy = guest.policy,
+  const GuestIdentity& identity = guest.identity;
+  return {.guest_svn = identity.svn,
+          .policy = guest.policy,
+          .family_id = identity.family_id,
+          .image_id = identity.image_id,
           .measurement = guest.digest,
           .host_data = guest.host_data,
+          .id_key_digest = identity.id_key_digest,
+          .author_key_digest = identity.author_key_digest,
           .report_id = guest.report_id,
           .agent_report_id = guest.agent_report_id,
           .current_tcb = Chip::kCurrent.encode(),
@@ -134,6 +140,7 @@ AttestationReport Attestation::report_of(const GuestContext& guest) {
           .launch_tcb = guest.launch_tcb,
           .chip_id = chip.mask_id ? Chip::Id{} : chip.id(),
           .abi_version = kAbiVersion,
+          .author_key_enabled = identity.author_key_enabled,
           .mask_chip_key = chip.mask_key,
           .signing_key = chip.mask_key ? AttestationReport::SigningKey::kNone
                                        : AttestationReport::SigningKey::kVcek};

@@ -17,7 +17,7 @@ inline constexpr std::uint16_t kSnpGuestRequest = 0x094;
 inline constexpr std::uint8_t kReportRequest = 5;
 inline constexpr std::uint8_t kReportResponse = 6;
 
-/// Version 2 is made here, without what an ID block would say.
+/// Version 2 is made here.
 using AttestationReport = wire::SnpReport;
 
 /// SNP_GUEST_REQUEST: what a guest asks of its firmware about itself. MSG_REPORT_REQ is

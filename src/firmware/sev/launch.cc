@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "crypto/hash.h"
 #include "crypto/random.h"
+#include "firmware/sev/id_block.h"
 
 namespace teeio::sev {
 namespace {
@@ -12,6 +14,10 @@ bool may_be_agent(const GuestContext& agent, std::uint64_t policy) {
   const bool may_leave = (policy & kPolicySingleSocket) == 0;
   return (policy & kPolicyMigrationAgent) != 0 && !agent.agent_report_id &&
          (may_leave || (agent.policy & kPolicySingleSocket) != 0);
+}
+
+void store_digest(ByteView key_field, std::array<std::byte, 48>& digest) {
+  std::ranges::copy(crypto::hash(crypto::HashAlgorithm::kSha384, key_field).view(), digest.begin());
 }
 
 }  // namespace
@@ -101,21 +107,57 @@ Status Launch::activate(Call& call) {
   return Status::kSuccess;
 }
 
+/// What a good ID block says is the guest's from then on, also when its author's key is refused.
+std::optional<Status> Launch::refuse_id_block(Call& call, GuestContext& guest,
+                                              const IdOperands& id) {
+  Bytes block(IdBlock::kSize);
+  Bytes page(IdAuthentication::kSize);
+  if (!platform_.memory().read(id.block, block) ||
+      !platform_.memory().read(id.authentication, page))
+    return call.refuse("id_address");
+  const IdBlock said = IdBlock::decode(block);
+  const IdAuthentication by = IdAuthentication::decode(page);
+  if (said.digest != guest.digest) return call.refuse("id_digest");
+  if (said.policy != guest.policy) return call.refuse("id_policy");
+  if (by.id_key_algorithm != kEcdsaP384Sha384 ||
+      (id.with_author && by.author_key_algorithm != kEcdsaP384Sha384))
+    return call.refuse("id_algorithm");
+  const auto key = key_of_field(by.id_key);
+  if (!key) return call.refuse("id_key");
+  if (!is_signed_by(*key, block, by.block_signature)) return call.refuse("id_signature");
+  GuestIdentity& identity = guest.identity;
+  identity.family_id = said.family_id;
+  identity.image_id = said.image_id;
+  identity.svn = said.guest_svn;
+  store_digest(by.id_key, identity.id_key_digest);
+  if (!id.with_author) return std::nullopt;
+  const auto author = key_of_field(by.author_key);
+  if (!author) return call.refuse("author_key");
+  if (!is_signed_by(*author, by.id_key, by.id_key_signature))
+    return call.refuse("author_signature");
+  store_digest(by.author_key, identity.author_key_digest);
+  return std::nullopt;
+}
+
 Status Launch::launch_finish(Call& call) {
-  constexpr std::uint64_t kIdBlock = 3U;  // the block's and the author's key's bits
-  constexpr std::uint64_t kVcekDisabled = 1U << 2U;
+  constexpr std::uint64_t kIdBlock = 1U, kAuthorKey = 2U, kVcekDisabled = 4U;
   Reader in = call.body();
   const Hpa gctx{in.le<std::uint64_t>()};
-  in.skip(2 * sizeof(std::uint64_t));  // ID block and its authentication
+  const Hpa block{in.le<std::uint64_t>()};
+  const Hpa authentication{in.le<std::uint64_t>()};
   const auto flags = in.le<std::uint64_t>();
   const ByteView host_data = in.take(sizeof(GuestContext::host_data));
-  const auto found = context(call, gctx, (flags & ~(kIdBlock | kVcekDisabled)) != 0);
+  const auto found = context(call, gctx, (flags & ~(kIdBlock | kAuthorKey | kVcekDisabled)) != 0);
   if (!found) return found.error();
   GuestContext& guest = **found;
+  const bool with_author = (flags & kAuthorKey) != 0;
   if (guest.state != GuestContext::State::kLaunch) return call.refuse("launch");
   if (guest.asid == 0) return call.refuse("inactive");
-  if ((flags & kIdBlock) != 0) return call.refuse("id_block");
+  if ((flags & kIdBlock) != 0)
+    if (const auto refused = refuse_id_block(call, guest, {block, authentication, with_author}))
+      return *refused;
   std::ranges::copy(host_data, guest.host_data.begin());
+  guest.identity.author_key_enabled = with_author;
   guest.vcek_disabled = (flags & kVcekDisabled) != 0;
   guest.state = GuestContext::State::kRunning;
   return Status::kSuccess;

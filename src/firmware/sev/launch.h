@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 
 #include "firmware/sev/io_guard.h"
 #include "firmware/sev/platform.h"
@@ -44,8 +45,8 @@ inline constexpr std::size_t kSecretsKeys = 32;
 /// SNP guests' lives: context, launch with its measurement, activation of an ASID, and the
 /// end. Adds its commands to the mailbox.
 ///
-/// What each command looks at, in its order, is in rows_guest.cc. An incoming image and an ID
-/// block are refused with UNSUPPORTED.
+/// What each command looks at, in its order, is in rows_guest.cc. An incoming image is refused
+/// with UNSUPPORTED.
 ///
 /// Lifetime: as the platform. Locking: inside of the platform's command.
 class Launch {
@@ -68,6 +69,12 @@ class Launch {
     std::uint8_t permissions[3];  ///< VMPL 3, 2, 1
   };
   Status fill(Call& call, const Update& update);
+  /// LAUNCH_FINISH's ID block, its authentication, and whether an author's key is in that.
+  struct IdOperands {
+    Hpa block, authentication;
+    bool with_author;
+  };
+  std::optional<Status> refuse_id_block(Call& call, GuestContext& guest, const IdOperands& id);
   void measure(const Update& update, ByteView contents);
   /// The guest of the context page in the buffer; else refused by "snp" or "guest".
   std::expected<GuestContext*, Status> context(Call& call, Hpa gctx, bool reserved);

@@ -22,6 +22,14 @@
 
 namespace teeio::sev {
 
+/// What an ID block has made a guest's reports say; zeros without one.
+struct GuestIdentity {
+  std::array<std::byte, 16> family_id{}, image_id{};
+  std::uint32_t svn = 0;
+  std::array<std::byte, 48> id_key_digest{}, author_key_digest{};
+  bool author_key_enabled = false;
+};
+
 /// A guest as the firmware knows it: what lies in its context page.
 /// Source: SEV-SNP firmware ABI (56860), 4.6, "Guest context".
 struct GuestContext {
@@ -36,6 +44,7 @@ struct GuestContext {
   std::array<std::byte, 32> host_data{};                       ///< of LAUNCH_FINISH
   std::array<std::byte, 32> report_id{};                       ///< in attestation reports
   std::optional<std::array<std::byte, 32>> agent_report_id{};  ///< the migration agent's
+  GuestIdentity identity{};                                    ///< of LAUNCH_FINISH
   bool vcek_disabled = false;               ///< of LAUNCH_FINISH: no report is signed by the VCEK
   std::uint64_t launch_tcb = 0;             ///< the current TCB version at LAUNCH_START
   std::array<std::byte, 16> workarounds{};  ///< GOSVW of LAUNCH_START, for the secrets page

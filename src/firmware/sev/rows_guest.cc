@@ -95,7 +95,17 @@ constexpr Check kLaunchFinishChecks[] = {
     kGuest,
     kInLaunch,
     kInactive,
-    {"id_block", Status::kUnsupported, "an ID block is not modelled"}};
+    {"id_address", Status::kInvalidAddress, "the ID block or its authentication is not there",
+     "ASPFW; copy_from_x86()"},
+    {"id_digest", Status::kBadMeasurement, "the ID block expects another launch", kAspFirmware},
+    {"id_policy", Status::kPolicyFailure, "the ID block has another policy", kAspFirmware},
+    {"id_algorithm", Status::kInvalidParam,
+     "the ID key's or the author's key's algorithm is not P-384 with SHA-384", kAspFirmware},
+    {"id_key", Status::kBadSignature, "the ID key is no point of P-384", kAspFirmware},
+    {"id_signature", Status::kBadSignature, "the ID key did not sign the ID block", kAspFirmware},
+    {"author_key", Status::kBadSignature, "the author's key is no point of P-384", kAspFirmware},
+    {"author_signature", Status::kBadSignature, "the author's key did not sign the ID key",
+     kAspFirmware}};
 
 }  // namespace
 
@@ -192,7 +202,10 @@ constinit const Row kSnpLaunchFinish{
         "sev.c, snp_launch_finish(); struct sev_data_snp_launch_finish; ASPFW, "
         "snp_mcmd_launch_finish()",
     .checks = kLaunchFinishChecks,
-    .effect = "the guest runs; its host data is in reports, and it may be denied the VCEK"};
+    .effect =
+        "the guest runs; its host data is in reports, and what the ID block says, with the digests "
+        "of the ID key and of the author's; it may be denied the VCEK. A good ID block whose "
+        "author's key is refused stays, also when the next try has none"};
 
 }  // namespace row
 

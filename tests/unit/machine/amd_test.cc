@@ -196,8 +196,11 @@ TEST_F(AmdTest, AnSnpVmIsLaunchedByItsIoctls) {
   EXPECT_EQ(firmware_error, 0U) << "sev_gmem_populate_args.fw_error, without an answer";
   abi::kvm_sev_snp_launch_finish finish{};
   finish.id_block_en = 1;
+  EXPECT_EQ(error_of(snp(abi::KVM_SEV_SNP_LAUNCH_FINISH, put(finish))), Errno::kInval);
+  EXPECT_EQ(firmware_error, kUntouched);
+  finish.id_block_uaddr = finish.id_auth_uaddr = vmm.memory().map(kPageSize);
   EXPECT_EQ(error_of(snp(abi::KVM_SEV_SNP_LAUNCH_FINISH, put(finish))), Errno::kIo);
-  EXPECT_EQ(firmware_error, 0x15U) << "SEV_RET_UNSUPPORTED";
+  EXPECT_EQ(firmware_error, 0xbU) << "SEV_RET_BAD_MEASUREMENT";
   finish.id_block_en = 0;
   ASSERT_TRUE(snp(abi::KVM_SEV_SNP_LAUNCH_FINISH, put(finish)).has_value());
   EXPECT_TRUE(snp(abi::KVM_SEV_INIT2, 0).error().code == Errno::kPerm);

@@ -17,11 +17,21 @@ TEST(SnpReport, ComesBack) {
   SnpReport report{.guest_svn = 3, .policy = 0xb'0000, .vmpl = 2, .reported_tcb = kTcb};
   report.report_data.fill(std::byte{0xa5});
   report.chip_id.fill(std::byte{0xc1});
+  report.family_id.fill(std::byte{0xfa});
+  report.image_id.fill(std::byte{0x1a});
+  report.id_key_digest.fill(std::byte{0x1d});
+  report.author_key_digest.fill(std::byte{0xad});
+  report.author_key_enabled = true;
   const auto back = SnpReport::decode(whole(report));
   ASSERT_TRUE(back.has_value()) << back.error().why;
   EXPECT_EQ(back->encode(), report.encode());
   EXPECT_EQ(back->guest_svn, 3U);
   EXPECT_EQ(back->abi_version, 0x0137U);
+  EXPECT_EQ(report.encode()[0x10], std::byte{0xfa}) << "FAMILY_ID";
+  EXPECT_EQ(report.encode()[0x20], std::byte{0x1a}) << "IMAGE_ID";
+  EXPECT_EQ(report.encode()[0x48], std::byte{1}) << "AUTHOR_KEY_EN";
+  EXPECT_EQ(report.encode()[0xe0], std::byte{0x1d}) << "ID_KEY_DIGEST";
+  EXPECT_EQ(report.encode()[0x110], std::byte{0xad}) << "AUTHOR_KEY_DIGEST";
 }
 
 TEST(SnpReport, OnlyKnownVersionsAndSizesAreRead) {

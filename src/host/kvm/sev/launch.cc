@@ -202,14 +202,54 @@ Result<void> SevVm::launch_vmsas(FirmwareAnswer& answer) {
   return {};
 }
 
-Result<void> SevVm::launch_finish(std::uint64_t flags, ByteView host_data, FirmwareAnswer& answer) {
+namespace {
+
+/// A copy of what a program gave, where the firmware can read it: psp_copy_user_blob().
+class Blob {
+ public:
+  explicit Blob(hw::PhysicalMemory& memory) : memory_(memory) {}
+  ~Blob() {
+    if (raw(page_) != 0) memory_.free_page(page_);
+  }
+  Blob(const Blob&) = delete;
+  Blob& operator=(const Blob&) = delete;
+
+  Result<void> fill(const std::function<Result<Bytes>()>& read) {
+    TEEIO_ASSIGN(const Bytes bytes, read());
+    TEEIO_ASSIGN(page_, memory_.alloc_page());
+    return memory_.write(page_, bytes);
+  }
+  [[nodiscard]] std::uint64_t address() const { return raw(page_); }
+
+ private:
+  hw::PhysicalMemory& memory_;
+  Hpa page_{0};
+};
+
+}  // namespace
+
+Result<void> SevVm::launch_finish(const Finish& finish, FirmwareAnswer& answer) {
   const schedule::Lock lock(build_lock_);
   answer.reset();
   if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
   if (!finished_.load()) TEEIO_TRY(launch_vmsas(answer));
-  TEEIO_TRY(command(sev::kSnpLaunchFinish,
-                    Writer().le(gctx_.load()).zeros(16).le(flags).bytes(host_data).take(), answer));
+  Blob block(host_.psp().memory());
+  Blob authentication(host_.psp().memory());
+  std::uint64_t flags = finish.vcek_disabled ? 4U : 0U;
+  if (finish.id_block) {
+    TEEIO_TRY(block.fill(finish.read_block));
+    TEEIO_TRY(authentication.fill(finish.read_authentication));
+    flags |= finish.author_key ? 3U : 1U;
+  }
+  const Bytes buffer = Writer()
+                           .le(gctx_.load())
+                           .le(block.address())
+                           .le(authentication.address())
+                           .le(flags)
+                           .bytes(finish.host_data)
+                           .take();
+  TEEIO_TRY(command(sev::kSnpLaunchFinish, buffer, answer));
   finished_.store(true);
   return {};
 }

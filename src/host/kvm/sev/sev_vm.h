@@ -70,9 +70,18 @@ class SevVm final : public VmOps {
   Result<std::uint64_t> launch_update(Gpa start, std::uint64_t pages, sev::LaunchPage type,
                                       const ReadSource& contents, FirmwareAnswer& answer)
       TEEIO_EXCLUDES(build_lock_);
+  /// What a program gives with KVM_SEV_SNP_LAUNCH_FINISH.
+  struct Finish {
+    bool id_block = false;
+    bool author_key = false;  ///< without an ID block nobody looks at it
+    bool vcek_disabled = false;
+    Bytes host_data = Bytes(32);
+    /// The ID block and its authentication: read when the save areas are measured.
+    std::function<Result<Bytes>()> read_block{}, read_authentication{};
+  };
   /// KVM_SEV_SNP_LAUNCH_FINISH. Errors: ENOTTY before init2(); EINVAL before launch_start();
-  /// EIO the firmware refuses it, as the second time.
-  Result<void> launch_finish(std::uint64_t flags, ByteView host_data, FirmwareAnswer& answer)
+  /// ENOMEM; what `read_…` give; EIO the firmware refuses it, as the second time.
+  Result<void> launch_finish(const Finish& finish, FirmwareAnswer& answer)
       TEEIO_EXCLUDES(build_lock_);
   /// Whether init2() has been: sev_snp_guest().
   [[nodiscard]] bool initialised() const { return asid_.load() != 0; }

@@ -292,9 +292,8 @@ TEST_F(LaunchTest, BoundTdisKeepTheContext) {
   EXPECT_EQ(of_page(kSnpDecommission, gctx), Status::kInvalidGuest);
 }
 
-TEST_F(LaunchTest, WhatIsNotModelledIsRefused) {
+TEST_F(LaunchTest, AnEndHasNoOtherFlags) {
   const Hpa gctx = launched();
-  EXPECT_EQ(finish(gctx, 1), Status::kUnsupported) << "an ID block";
   EXPECT_EQ(finish(gctx, 8), Status::kInvalidParam);
   EXPECT_EQ(finish(gctx, 4), Status::kSuccess) << "no VCEK";
 }

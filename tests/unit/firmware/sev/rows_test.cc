@@ -11,6 +11,7 @@
 
 #include "firmware/sev/attestation.h"
 #include "firmware/sev/launch.h"
+#include "unit/firmware/sev/id_owner.h"
 #include "unit/firmware/sev/large_pages.h"
 
 namespace teeio::sev {
@@ -85,6 +86,7 @@ class RowTest : public testing::TestWithParam<Case> {
   Bytes init_buffer();
   Bytes start_buffer();
   Bytes update_buffer();
+  Bytes finish_buffer();
 
   struct Silent final : hw::MmioTarget {
     void mmio_read(std::uint64_t, std::span<std::byte>) override {}
@@ -234,9 +236,29 @@ Bytes RowTest::guest_buffer() {
   if (number == kSnpGuestStatus) return Writer().le(raw(gctx)).le(raw(answer_page())).take();
   if (number == kSnpDecommission) return Writer().le(raw(gctx)).take();
   guest().asid = spoils("inactive") ? 0 : kAsid;
-  std::uint64_t flags = spoils("id_block") ? 1 : 4;
-  if (spoils("reserved")) flags = 8;
-  return Writer().le(raw(gctx)).zeros(16).le(flags).zeros(32).take();  // SNP_LAUNCH_FINISH
+  return finish_buffer();
+}
+
+/// Of SNP_LAUNCH_FINISH, with an ID block whose ID key an author has signed.
+Bytes RowTest::finish_buffer() {
+  const test::IdOwner owner;
+  Bytes block = test::IdOwner::block(guest().digest, guest().policy);
+  if (spoils("id_digest")) block[0] ^= std::byte{1};
+  if (spoils("id_policy")) block[95] ^= std::byte{1};
+  Bytes by = owner.authentication(block);
+  const auto spoil = [&by](std::size_t at) { by[at] ^= std::byte{1}; };
+  if (spoils("id_algorithm")) spoil(4);
+  if (spoils("id_key")) spoil(0x240 + 4);
+  if (spoils("id_signature")) spoil(0x40);
+  if (spoils("author_key")) spoil(0x880);
+  if (spoils("author_signature")) spoil(0x680);
+  const Hpa block_page = *memory.alloc_page();
+  const Hpa by_page = spoils("id_address") ? Hpa{0x9000'0000} : *memory.alloc_page();
+  EXPECT_TRUE(memory.write(block_page, block));
+  EXPECT_EQ(memory.write(by_page, by).has_value(), !spoils("id_address"));
+  Writer out;
+  out.le(raw(gctx)).le(raw(block_page)).le(raw(by_page));
+  return out.le(std::uint64_t{spoils("reserved") ? 8U : 7U}).zeros(32).take();
 }
 
 TEST_P(RowTest, IsRefusedWithItsStatusAndReason) {

@@ -78,12 +78,12 @@ TEST_F(SnpLaunch, AVcpuIsToldWhatItIs) {
 }
 
 TEST_F(SnpLaunch, EachStepWaitsForTheOneBefore) {
-  const Bytes gosvw(16), host_data(32);
+  const Bytes gosvw(16);
   EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0, answer)), Errno::kNoTty);
   EXPECT_EQ(code(load(kCode, {})), Errno::kInval);
-  EXPECT_EQ(code(guest().launch_finish(0, host_data, answer)), Errno::kNoTty);
+  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kNoTty);
   ASSERT_TRUE(guest().init2(0, 0, 0, answer));
-  EXPECT_EQ(code(guest().launch_finish(0, host_data, answer)), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kInval);
   EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 1, answer)), Errno::kInval);
   EXPECT_EQ(code(guest().launch_start(kPolicy | 1U << 18U, gosvw, 0, answer)), Errno::kInval);
   EXPECT_EQ(code(guest().launch_start(0, gosvw, 0, answer)), Errno::kInval);
@@ -91,8 +91,8 @@ TEST_F(SnpLaunch, EachStepWaitsForTheOneBefore) {
   EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0, answer)), Errno::kInval);
   make_vcpu();
   EXPECT_EQ(code(run()), Errno::kInval) << "before LAUNCH_FINISH";
-  ASSERT_TRUE(guest().launch_finish(0, host_data, answer));
-  EXPECT_EQ(code(guest().launch_finish(0, host_data, answer)), Errno::kIo);
+  ASSERT_TRUE(guest().launch_finish({}, answer));
+  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kIo);
   EXPECT_EQ(code(load(kCode, {})), Errno::kIo);
 }
 
@@ -146,11 +146,11 @@ TEST_F(SnpLaunch, AfterItsEndTheFirmwareRefusesWhatKvmDoesNot) {
   constexpr std::uint32_t kInvalidGuestState = 2;
   ASSERT_TRUE(guest().init2(0, 0, 0, answer));
   ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
-  ASSERT_TRUE(guest().launch_finish(0, Bytes(32), answer));
+  ASSERT_TRUE(guest().launch_finish({}, answer));
   EXPECT_EQ(code(load(kCode, Bytes(kPageSize))), Errno::kIo);
   EXPECT_EQ(answer, kInvalidGuestState);
   EXPECT_FALSE(entry_of(kCode).assigned);
-  EXPECT_EQ(code(guest().launch_finish(0, Bytes(32), answer)), Errno::kIo);
+  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kIo);
   EXPECT_EQ(answer, kInvalidGuestState);
 }
 
@@ -161,11 +161,24 @@ TEST_F(SnpLaunch, ARangeWithoutAPageIsAnError) {
   EXPECT_EQ(code(guest().launch_update(kCode, 0, LaunchPage::kNormal, source, answer)), Errno::kIo);
 }
 
-TEST_F(SnpLaunch, AnIdBlockIsRefusedByTheFirmware) {
+// psp_copy_user_blob(): both are copied before the firmware is asked, and gone afterwards.
+TEST_F(SnpLaunch, TheFirmwareJudgesAnIdBlock) {
   ASSERT_TRUE(guest().init2(0, 0, 0, answer));
   ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
-  EXPECT_EQ(code(guest().launch_finish(1, Bytes(32), answer)), Errno::kIo);
-  EXPECT_EQ(answer, 0x15U) << "SEV_RET_UNSUPPORTED";
+  const auto gives = [](std::size_t size) {
+    return [size]() -> Result<Bytes> { return Bytes(size); };
+  };
+  const auto missing = []() -> Result<Bytes> { return fail(Errno::kFault, "not there"); };
+  const std::uint64_t before = memory.pages_in_use();
+  SevVm::Finish finish{.id_block = true, .read_block = missing, .read_authentication = missing};
+  EXPECT_EQ(code(guest().launch_finish(finish, answer)), Errno::kFault);
+  finish.read_block = gives(96);
+  EXPECT_EQ(code(guest().launch_finish(finish, answer)), Errno::kFault);
+  EXPECT_FALSE(answer) << "the firmware was not asked";
+  finish.read_authentication = gives(kPageSize);
+  EXPECT_EQ(code(guest().launch_finish(finish, answer)), Errno::kIo);
+  EXPECT_EQ(answer, 0x7U) << "SEV_RET_POLICY_FAILURE: nothing is measured, so the digest is zero";
+  EXPECT_EQ(memory.pages_in_use(), before);
 }
 
 TEST_F(SnpLaunch, RegistersAreTheGuestsSecretFromFinishOn) {

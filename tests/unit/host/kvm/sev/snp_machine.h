@@ -123,7 +123,7 @@ class SnpMachine : public testing::Test {
     for (const unsigned char byte : code) bytes.push_back(std::byte{byte});
     ASSERT_TRUE(load(kCode, bytes));
     set_long_mode();
-    ASSERT_TRUE(guest().launch_finish(0, Bytes(32), answer));
+    ASSERT_TRUE(guest().launch_finish({}, answer));
   }
   Result<VcpuExit> run(const VcpuCompletion& completion = {}) {
     const schedule::Lock lock(vcpu->mutex());
