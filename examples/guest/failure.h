@@ -25,6 +25,7 @@ enum Failure : std::uint32_t {
   kEvidenceIsOld,
   kNotTheOwnersRoot,
   kNoReportOfItself,
+  kNotInvalidated,
 };
 
 inline const char* failure_text(std::uint32_t code) {
@@ -71,6 +72,8 @@ inline const char* failure_text(std::uint32_t code) {
       return "the evidence does not begin with the owner's root";
     case kNoReportOfItself:
       return "no report of the guest itself could be made";
+    case kNotInvalidated:
+      return "the IOMMU did not forget its translations";
     default:
       return "no code of this guest's";
   }

@@ -116,6 +116,25 @@ void attest(std::uint32_t function, std::uint64_t copy, bool fresh) {
   finish(kNotTheDevice);
 }
 
+// Everything of this guest's IOMMUs, with a status at the end of the page, which firmware
+// writes when all of them are through. VT-d 6.5.2.3 and 6.5.2.8.
+void invalidate_dma(std::uint64_t page) {
+  constexpr std::uint64_t kIotlb = 2, kWholeDomain = 2U << 4U, kDrain = 3U << 6U;
+  constexpr std::uint64_t kWait = 5, kStatusWrite = 1U << 5U, kDone = 0x600dU;
+  constexpr unsigned kDescriptor = 4;  // words
+  const std::uint64_t status = page + kPage - sizeof(std::uint64_t);
+  volatile std::uint64_t* const words = &at<volatile std::uint64_t>(page);
+  for (unsigned i = 0; i < 2 * kDescriptor; ++i) words[i] = 0;
+  at<volatile std::uint32_t>(status) = 0;
+  words[0] = kIotlb | kWholeDomain | kDrain;
+  words[kDescriptor] = kWait | kStatusWrite | kDone << 32U;
+  words[kDescriptor + 1] = status;
+  require(tdx::iq_inv_request(2, page) == 0, kNotInvalidated);
+  while (at<volatile std::uint32_t>(status) != kDone) {
+  }
+  say("accept: the IOMMU has nothing of before");
+}
+
 void accept_device(const Board& board, std::uint64_t report_page) {
   const std::uint32_t function = board.function_id;
   const bool fresh = (board.flags & platform::kWantsFresh) != 0;
@@ -142,6 +161,7 @@ void accept_device(const Board& board, std::uint64_t report_page) {
   say("accept: private MMIO as reported");
   require(tdx::dmar_accept(function) == 0, kDmaNotAccepted);
   say("accept: trusted DMA");
+  if ((board.flags & platform::kInvalidatesDma) != 0) invalidate_dma(report_page);
 
   require(relay(function, platform::kTdispStart, report_page, state), kStartRefused);
   constexpr std::uint64_t kRun = 2;

@@ -47,12 +47,13 @@ struct Board {
   // has it in the measured image; here the VMM stands in for both.
   unsigned char root[48];
 };
-constexpr std::uint32_t kKeepBound = 1;      // Board::flags: do not ask to unbind
-constexpr std::uint32_t kWantsFresh = 2;     // Board::flags: have the device measured anew
-constexpr std::uint32_t kSharedOnly = 4;     // Board::flags: do not take the device into trust
-constexpr std::uint32_t kHasRoot = 8;        // Board::flags: verify signatures, up to Board::root
-constexpr std::uint32_t kGivesToken = 16;    // Board::flags: a realm's token to kToken: size, bytes
-constexpr std::uint64_t kToken = kResponse;  // shared
+constexpr std::uint32_t kKeepBound = 1;    // Board::flags: do not ask to unbind
+constexpr std::uint32_t kWantsFresh = 2;   // Board::flags: have the device measured anew
+constexpr std::uint32_t kSharedOnly = 4;   // Board::flags: do not take the device into trust
+constexpr std::uint32_t kHasRoot = 8;      // Board::flags: verify signatures, up to Board::root
+constexpr std::uint32_t kGivesToken = 16;  // Board::flags: a realm's token to kToken: size, bytes
+constexpr std::uint32_t kInvalidatesDma = 32;  // Board::flags: a TD has its IOTLB dropped once
+constexpr std::uint64_t kToken = kResponse;    // shared
 
 // Ports.
 constexpr std::uint16_t kPortConsole = 0x3f8;    // characters

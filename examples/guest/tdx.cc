@@ -17,6 +17,7 @@ constexpr std::uint64_t kDevifRequest = 68;
 constexpr std::uint64_t kDevifResponse = 69;
 constexpr std::uint64_t kDmarAccept = 70;
 constexpr std::uint64_t kMmioAccept = 71;
+constexpr std::uint64_t kIqInvRequest = 72;
 
 // Sub-functions of TDG.VP.VMCALL (GHCI specification).
 constexpr std::uint64_t kIo = 30;
@@ -96,6 +97,10 @@ std::uint64_t mmio_accept(std::uint64_t gpa, std::uint64_t handle) {
 }
 
 std::uint64_t dmar_accept(std::uint32_t function) { return leaf(kDmarAccept, function); }
+
+std::uint64_t iq_inv_request(std::uint64_t count, std::uint64_t page_gpa) {
+  return leaf(kIqInvRequest, count, page_gpa);
+}
 
 std::uint64_t vmcall(std::uint64_t function, std::uint64_t r12, std::uint64_t r13) {
   return call(function, r12, r13, 0, 0).r10;

@@ -30,6 +30,8 @@ std::uint64_t devif_response(std::uint32_t function, std::uint64_t buffer_gpa,
                              std::uint64_t& state);
 std::uint64_t mmio_accept(std::uint64_t gpa, std::uint64_t handle);
 std::uint64_t dmar_accept(std::uint32_t function);
+// Invalidations by IOMMUs: `count` descriptors of a queue (VT-d 6.5.2) in the page at `page_gpa`.
+std::uint64_t iq_inv_request(std::uint64_t count, std::uint64_t page_gpa);
 
 // TDG.VP.VMCALL: words for the VMM. Each gives R10.
 std::uint64_t vmcall(std::uint64_t function, std::uint64_t r12, std::uint64_t r13);

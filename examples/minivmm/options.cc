@@ -26,6 +26,8 @@ trust and use it, and takes it back. Exit status: 0 when the guest said so.
   --token-file=FILE           cca: write the realm's attestation token, for `teeio evidence`
   --spoil-evidence            change a byte of the evidence on its way to the guest, which
                               must give the device up
+  --invalidate-dma            tdx: the guest has the IOMMU forget its translations once, and
+                              waits until it is told (TDG.IQ.INV.REQUEST)
   --rhi-continue              cca: begin the realm's calls about its device, and do each when the
                               realm asks to continue; it may abort one before
   --device=BDF                which function (default: the first with a TSM)
@@ -51,6 +53,7 @@ enum Option {
   kReportFile,
   kTokenFile,
   kSpoilEvidence,
+  kInvalidateDma,
   kRhiContinue,
   kDevice,
   kTwoVfs,
@@ -131,6 +134,7 @@ Options parse_options(int argc, char** argv) {
                                     {"report-file", required_argument, nullptr, kReportFile},
                                     {"token-file", required_argument, nullptr, kTokenFile},
                                     {"spoil-evidence", no_argument, nullptr, kSpoilEvidence},
+                                    {"invalidate-dma", no_argument, nullptr, kInvalidateDma},
                                     {"rhi-continue", no_argument, nullptr, kRhiContinue},
                                     {"device", required_argument, nullptr, kDevice},
                                     {"two-vfs", no_argument, nullptr, kTwoVfs},
@@ -178,6 +182,9 @@ Options parse_options(int argc, char** argv) {
         break;
       case kSpoilEvidence:
         options.spoil_evidence = true;
+        break;
+      case kInvalidateDma:
+        options.invalidate_dma = true;
         break;
       case kRhiContinue:
         options.rhi_continue = true;

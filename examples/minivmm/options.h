@@ -27,6 +27,7 @@ struct Options {
   std::string report_file;      // where its interface report goes
   std::string token_file;       // where a realm's attestation token goes
   bool spoil_evidence = false;  // the VMM changes what it brings to the guest
+  bool invalidate_dma = false;  // a TD asks for an invalidation of its own
   bool rhi_continue = false;    // a realm's long calls are done when it asks to continue
   bool list_steps = false;
   bool help = false;

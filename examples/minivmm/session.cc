@@ -108,6 +108,7 @@ void Session::write_board() {
   board.function_id = function_.requester_id();
   if (!options_.unbind) board.flags |= platform::kKeepBound;
   if (options_.fresh_evidence) board.flags |= platform::kWantsFresh;
+  if (options_.invalidate_dma) board.flags |= platform::kInvalidatesDma;
   if (!options_.token_file.empty()) board.flags |= platform::kGivesToken;
   if (!options_.root.empty()) {
     const sha384::Digest root = digest_of_file(options_.root);

@@ -23,6 +23,7 @@ struct Run {
   Hpa address;
   std::uint64_t size;
   KeyId key;
+  bool shared_half = false;  ///< as Iommu::Translation
 };
 
 KeyId key_for(const PhysicalMemory& memory, const Run& run) {
@@ -147,7 +148,8 @@ Result<Run> HostBridge::Impl::next_run(const Function& function, Requester from,
   if (!found) return fail(Errno::kFault, found.error().text);
   return Run{.address = found->address,
              .size = std::min(found->contiguous_bytes, size),
-             .key = found->key};
+             .key = found->key,
+             .shared_half = found->shared_half};
 }
 
 template <class Span>
@@ -278,9 +280,10 @@ void HostBridge::Impl::tell(const Function& from, std::uint16_t rid, TBit t, Iov
   const KeyId found = memory.key_of(run.address);
   DmaKind kind = found == KeyId::kShared ? DmaKind::kSharedToShared : DmaKind::kSharedToPrivate;
   if (t == TBit::kTrusted) {
-    kind = found == KeyId::kShared ? DmaKind::kTrustedToShared
-           : found == run.key      ? DmaKind::kTrustedToOwn
-                                   : DmaKind::kTrustedToOther;
+    kind = found != KeyId::kShared
+               ? found == run.key ? DmaKind::kTrustedToOwn : DmaKind::kTrustedToOther
+           : run.shared_half ? DmaKind::kTrustedToSharedHalf
+                             : DmaKind::kTrustedToShared;
   }
   const Told now{.kind = kind, .generation = from.iommu->generation(t) + streams};
   {

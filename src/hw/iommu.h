@@ -46,6 +46,7 @@ class Iommu {
     std::uint16_t domain;
     bool writable;
     KeyId key = KeyId::kShared;  ///< with which the access reaches memory
+    bool shared_half = false;    ///< a trusted request to what its guest calls shared
   };
   /// One address. Without a PASID 0xfee00000–0xfeefffff is never translated: it is the
   /// interrupt range, for writes only.

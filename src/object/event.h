@@ -72,11 +72,12 @@ enum class HostTouch : std::uint64_t { kRead = 1, kWrite, kConfigWrite, kReset, 
 
 /// Values of `a` in Fact::kDma: which page class the T bit reached.
 enum class DmaKind : std::uint64_t {
-  kSharedToShared = 1,  ///< T=0 to shared memory
-  kTrustedToOwn,        ///< T=1 to private memory of the bound VM
-  kSharedToPrivate,     ///< T=0 to private memory: a breach
-  kTrustedToShared,     ///< T=1 to shared memory: a breach
-  kTrustedToOther,      ///< T=1 to another VM's private memory: a breach
+  kSharedToShared = 1,   ///< T=0 to shared memory
+  kTrustedToOwn,         ///< T=1 to private memory of the bound VM
+  kSharedToPrivate,      ///< T=0 to private memory: a breach
+  kTrustedToShared,      ///< T=1 to shared memory: a breach
+  kTrustedToOther,       ///< T=1 to another VM's private memory: a breach
+  kTrustedToSharedHalf,  ///< T=1 to shared memory, at an address that its guest calls shared
 };
 
 /// Who acted: filled in from the running task's Origin.

@@ -16,6 +16,7 @@ std::optional<std::string_view> breach(std::uint64_t kind) {
   switch (static_cast<DmaKind>(kind)) {
     case DmaKind::kSharedToShared:
     case DmaKind::kTrustedToOwn:
+    case DmaKind::kTrustedToSharedHalf:
       return std::nullopt;
     case DmaKind::kSharedToPrivate:
       return "T=0 DMA reached private memory";

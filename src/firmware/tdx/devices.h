@@ -101,9 +101,10 @@ struct SpdmSession {
 /// A request in the invalidation queue, with its wait descriptor.
 struct QueueEntry {
   IqType type;
-  Hpa tdr{0};       ///< kIotlb
+  Hpa tdr{0};       ///< kIotlb, kTd
   DmarIndex index;  ///< the others
   WaitDescriptor wait{};
+  std::vector<InvalidationDescriptor> descriptors{};  ///< kTd
   bool passed = false;      ///< the IOMMU's head is behind it: PROCESS may take it
   std::uint32_t taken = 0;  ///< descriptors of it that PROCESS has taken already
 };

@@ -5,10 +5,19 @@
 namespace teeio::tdx {
 namespace {
 
-Checked<void> index(Leaf& leaf, FunctionId function, std::uint8_t level) {
-  if (level < 1 || level > kDevifmtLevels || static_cast<std::uint32_t>(function) >> 16U != 0)
+Checked<void> index(Leaf& leaf, FunctionId function, std::uint8_t level, std::uint8_t lowest = 1) {
+  if (level < lowest || level > kDevifmtLevels || static_cast<std::uint32_t>(function) >> 16U != 0)
     return leaf.refuse("index");
   return {};
+}
+
+/// An entry as it lies in a table. Source: devifmt_defs.h, devifmt_entry_t.
+std::uint64_t entry_bits(const TryLock* lock, std::optional<Hpa> page) {
+  constexpr std::uint64_t kPresent = 1, kLock = 2, kHostPriority = 4;
+  std::uint64_t bits = page ? raw(*page) | kPresent : 0;
+  if (lock != nullptr && lock->taken()) bits |= kLock;
+  if (lock != nullptr && lock->host_waits()) bits |= kHostPriority;
+  return bits;
 }
 
 /// One child more or less of the table of `level`, if there is such a level.
@@ -53,6 +62,24 @@ LeafResult Module::tdh_devifmt_remove(FunctionId function, std::uint8_t level) {
   leaf.s.devifmt.tables.erase(key);
   count_child(leaf.s, function, level + 1U, -1);
   return {.status = {}, .rcx = raw(page)};
+}
+
+LeafResult Module::tdh_devifmt_rd(FunctionId function, std::uint8_t level) {
+  Leaf leaf(*state_, row::kDevifmtRd, {.function = bdf_of(function)});
+  TDX_TRY(leaf.may_fail());
+  TDX_TRY(index(leaf, function, level, 0));
+  TDX_TRY(leaf.devifmt_walk(function, level, Operand::kRcx));
+  const Devifmt& t = leaf.s.devifmt;
+  if (level == 0) {
+    const DevifSlot* const slot = t.slots.find(static_cast<std::uint32_t>(function));
+    if (slot == nullptr) return {};
+    const auto page = slot->devif ? std::optional(slot->devif->devifcs) : std::nullopt;
+    return {.status = {}, .rcx = entry_bits(&slot->lock, page)};
+  }
+  const Devifmt::Key key = devifmt_table(function, level);
+  const DevifmtTable* const table = t.tables.find(key);
+  const auto page = table != nullptr ? std::optional(table->page) : std::nullopt;
+  return {.status = {}, .rcx = entry_bits(t.locks.find(key), page)};
 }
 
 LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t iommu,

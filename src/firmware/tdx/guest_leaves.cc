@@ -12,18 +12,6 @@
 namespace teeio::tdx {
 namespace {
 
-/// The TD whose vCPU makes this TDCALL. A CPU model may handle the call after it
-/// has left the TD; then the leaf holds the vCPU, so that nothing flushes it.
-Checked<Td*> caller(Leaf& leaf, Hpa vp) {
-  Vcpu* const vcpu = leaf.s.find_vcpu(vp);
-  if (vcpu == nullptr || !vcpu->associated || vcpu->entered_epoch == 0) return leaf.refuse("vcpu");
-  if (!vcpu->inside) TDX_TRY(leaf.take(leaf.s.pamt.entry(vp).lock, "busy", Operand::kTdvpr));
-  Td* const td = leaf.s.find_td(vcpu->tdr);
-  TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
-  if (td->fatal) return leaf.refuse("fatal");
-  return td;
-}
-
 enum class Validated : std::uint8_t { kNotNeeded, kNeeded };
 
 Checked<Devif*> guest_devif(Leaf& leaf, const Td& td, FunctionId function, Validated validated,
@@ -56,16 +44,9 @@ Module::GuestLeafResult ended_above(Leaf& leaf, const Sept::Place& place, Gpa gp
   return accessible(place.entry.state()) ? already_accepted(leaf, place) : violation(gpa);
 }
 
-/// Where a page of accepted private memory is.
-std::optional<Hpa> target_of(State& s, const Td& td, Gpa page) {
-  const Sept::Place place = Sept(s.memory, td).walk(page, Level::k4K);
-  if (place.entry.state() != SeptState::kMapped) return std::nullopt;
-  return place.entry.address() + raw(page) % level_bytes(place.level);
-}
-
 /// Private memory of one page. False: it is not accepted there.
 bool read_guest(State& s, const Td& td, Gpa from, std::span<std::byte> out) {
-  const std::optional<Hpa> where = target_of(s, td, from);
+  const std::optional<Hpa> where = Sept(s.memory, td).accepted_ram(from);
   if (!where) return false;
   const bool read = s.memory.read(*where, out, td.key()).has_value();
   TEEIO_CHECK(read, "a TD's page can be read with its key");
@@ -76,7 +57,7 @@ bool read_guest(State& s, const Td& td, Gpa from, std::span<std::byte> out) {
 
 LeafResult Module::tdg_vp_info(Hpa vp) {
   Leaf leaf(*state_, row::kTdgVpInfo);
-  TDX_ASSIGN(const Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(const Td* const td, leaf.caller(vp));
   constexpr std::uint64_t kHasSysRd = 1;
   return {.status = {},
           .rcx = 48,
@@ -88,7 +69,7 @@ LeafResult Module::tdg_vp_info(Hpa vp) {
 
 Module::GuestLeafResult Module::tdg_mr_rtmr_extend(Hpa vp, Gpa data, std::uint64_t index) {
   Leaf leaf(*state_, row::kTdgMrRtmrExtend);
-  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Td* const td, leaf.caller(vp));
   if (raw(data) % 64 != 0) return leaf.refuse("alignment");
   if (raw(data) >= kSharedGpaBit) return leaf.refuse("private");
   Measurement more{};
@@ -104,7 +85,7 @@ Module::GuestLeafResult Module::tdg_mr_rtmr_extend(Hpa vp, Gpa data, std::uint64
 
 Module::GuestLeafResult Module::tdg_mr_report(Hpa vp, Gpa report, Gpa data, std::uint64_t subtype) {
   Leaf leaf(*state_, row::kTdgMrReport);
-  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Td* const td, leaf.caller(vp));
   if (raw(report) % kTdReportBytes != 0) return leaf.refuse("alignment", Operand::kRcx);
   if (raw(data) % kReportDataBytes != 0) return leaf.refuse("alignment", Operand::kRdx);
   if (raw(data) >= kSharedGpaBit) return leaf.refuse("private", Operand::kRdx);
@@ -113,10 +94,10 @@ Module::GuestLeafResult Module::tdg_mr_report(Hpa vp, Gpa report, Gpa data, std:
   if (subtype != 0) return leaf.refuse("subtype");
   TDX_TRY(leaf.share(td->rtmr_lock, "rtmrs", Operand::kRtmr));
   if (raw(report) >= kSharedGpaBit) return leaf.refuse("private", Operand::kRcx);
-  if (!target_of(leaf.s, *td, report)) return violation(report);
+  if (!Sept(leaf.s.memory, *td).accepted_ram(report)) return violation(report);
   leaf.give_way();
   // No lock keeps the page, only that a vCPU may still have its translation.
-  const std::optional<Hpa> target = target_of(leaf.s, *td, report);
+  const std::optional<Hpa> target = Sept(leaf.s.memory, *td).accepted_ram(report);
   if (!target) return violation(report);
   const bool written =
       leaf.s.memory.write(*target, make_td_report(*td, own), td->key()).has_value();
@@ -126,7 +107,7 @@ Module::GuestLeafResult Module::tdg_mr_report(Hpa vp, Gpa report, Gpa data, std:
 
 Module::GuestLeafResult Module::tdg_mr_verifyreport(Hpa vp, Gpa mac_struct) {
   Leaf leaf(*state_, row::kTdgMrVerifyreport);
-  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Td* const td, leaf.caller(vp));
   if (raw(mac_struct) % kReportMacBytes != 0) return leaf.refuse("alignment");
   if (raw(mac_struct) >= kSharedGpaBit) return leaf.refuse("private");
   std::array<std::byte, kReportMacBytes> bytes{};
@@ -138,7 +119,7 @@ Module::GuestLeafResult Module::tdg_mr_verifyreport(Hpa vp, Gpa mac_struct) {
 Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level,
                                                     const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgMemPageAccept, {.detail = describe(gpa, level)});
-  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Td* const td, leaf.caller(vp));
   TDX_TRY(leaf.reserved(rest, {Operand::kRcx}));
   TDX_TRY(leaf.gpa(gpa, level, Level::k2M));
   const Sept sept(leaf.s.memory, *td);
@@ -159,7 +140,7 @@ Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level
 Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, std::uint64_t handle,
                                                 const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgMmioAccept, {.detail = describe(gpa, level)});
-  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Td* const td, leaf.caller(vp));
   TDX_TRY(leaf.reserved(rest, {Operand::kRcx}));
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
   const Hpa expected{handle - td->mmio_offset};
@@ -184,7 +165,7 @@ Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, st
 LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function, const ReservedBits& rest) {
   using enum Operand;
   Leaf leaf(*state_, row::kTdgDmarAccept, {.function = bdf_of(function)});
-  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Td* const td, leaf.caller(vp));
   TDX_TRY(leaf.reserved(rest, {kRdx, kR8, kR9, kR10, kR11, kR12, kR13, kR14, kR15}));
   TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded, rest));
   if (devif->state != TdiState::kLocked && devif->state != TdiState::kRun)
@@ -203,8 +184,8 @@ LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function, const ReservedBi
     if (part.pasidte_ref_cnt++ == 0) {
       ++td->curr_iotlb_cnt;
       part.inv_epoch = td->epoch;
-      leaf.s.iommus[devif->iommu].iommu->set_domain_key(hw::TBit::kTrusted, td->domain(),
-                                                        td->key());
+      leaf.s.iommus[devif->iommu].iommu->set_domain_key(hw::TBit::kTrusted, td->domain(), td->key(),
+                                                        Iova{kSharedGpaBit});
     }
   }
   devif->dmar_mapped = true;
@@ -223,7 +204,7 @@ LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function, const ReservedBi
 LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash,
                                       const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgDevifValidate, {.function = bdf_of(function)});
-  TDX_ASSIGN(const Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(const Td* const td, leaf.caller(vp));
   TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNotNeeded, rest));
   if (devif->info_hash != hash) return leaf.refuse("hash");
   if (devif->valid) return leaf.remark("already");
@@ -235,7 +216,7 @@ LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceI
 LeafResult Module::tdg_devif_rd(Hpa vp, FunctionId function, DevifField field,
                                 const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgDevifRd, {.function = bdf_of(function)});
-  TDX_ASSIGN(const Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(const Td* const td, leaf.caller(vp));
   TDX_TRY(leaf.reserved(rest, {Operand::kR9, Operand::kRdx}));
   if (field != DevifField::kTdispVersion) return leaf.refuse("field");
   TDX_TRY(guest_devif(leaf, *td, function, Validated::kNeeded, rest));
@@ -247,7 +228,7 @@ LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest c
   Leaf leaf(*state_, row::kTdgDevifRequest,
             {.detail = std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
              .function = bdf_of(function)});
-  TDX_ASSIGN(const Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(const Td* const td, leaf.caller(vp));
   TDX_TRY(leaf.reserved(rest, {Operand::kRdx, Operand::kR9}));
   if (code != DevifRequest::kReport && code != DevifRequest::kState && code != DevifRequest::kStart)
     return leaf.refuse("code");
@@ -272,11 +253,11 @@ Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
                                                    std::optional<Gpa> buffer,
                                                    const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgDevifResponse, {.function = bdf_of(function)});
-  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Td* const td, leaf.caller(vp));
   TDX_TRY(leaf.reserved(rest, {Operand::kR9}));
   if (buffer && (!is_page_aligned(raw(*buffer)) || raw(*buffer) >= kSharedGpaBit))
     return leaf.refuse("buffer");
-  if (buffer && !target_of(leaf.s, *td, *buffer)) return violation(*buffer);
+  if (buffer && !Sept(leaf.s.memory, *td).accepted_ram(*buffer)) return violation(*buffer);
   TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded, rest));
   if (devif->td_request != TdRequest::kProcessed) return leaf.refuse("slot");
   const auto answer = answer_of(function, devif->td_message);
@@ -286,7 +267,8 @@ Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
     return leaf.refuse("for_vmm");
   leaf.give_way();
   // No lock keeps the page, only that a vCPU may still have its translation.
-  const std::optional<Hpa> target = buffer ? target_of(leaf.s, *td, *buffer) : std::nullopt;
+  const std::optional<Hpa> target =
+      buffer ? Sept(leaf.s.memory, *td).accepted_ram(*buffer) : std::nullopt;
   if (buffer && !target) return violation(*buffer);
   const auto applied = apply_answer(leaf.s, function, *devif, answer->body);
   if (!applied)

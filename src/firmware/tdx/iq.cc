@@ -1,5 +1,10 @@
+#include "firmware/tdx/iq.h"
+
+#include <algorithm>
+
 #include "base/check.h"
 #include "firmware/tdx/dmar_index.h"
+#include "firmware/tdx/guest_invalidation.h"
 #include "firmware/tdx/leaf.h"
 
 // The invalidation queue of a trusted IOMMU side. REQUEST puts an entry into it
@@ -23,8 +28,8 @@ IqType type_of(DmarLevel level) {
 }
 
 /// Descriptors of a request, with its wait. Source: tdh_iq_inv_request.c.
-std::uint32_t descriptors(IqType type) {
-  switch (type) {
+std::uint32_t descriptors(const QueueEntry& entry) {
+  switch (entry.type) {
     case IqType::kIotlb:
     case IqType::kContext:
       return 2;
@@ -33,25 +38,14 @@ std::uint32_t descriptors(IqType type) {
     case IqType::kRoot:
     case IqType::kDirectory:
       return 1;
+    case IqType::kTd:
+      return static_cast<std::uint32_t>(entry.descriptors.size()) + 1;
   }
   std::unreachable();
 }
 
 Checked<void> room(Leaf& leaf, const IommuState& iommu, IqType type) {
-  std::uint32_t used = descriptors(type);
-  for (const QueueEntry& entry : iommu.queue) used += descriptors(entry.type) - entry.taken;
-  if (used > kQueueDescriptors) return leaf.refuse("full");
-  return {};
-}
-
-/// Source: tdh_iq_inv_request.c; VT-d 6.5.2.8. The IOMMU drains no page requests.
-Checked<void> check_wait(Leaf& leaf, const WaitDescriptor& wait) {
-  constexpr std::uint64_t kFixed = 0xffff'ffcfU;  // all but interrupt, status write; no data
-  constexpr std::uint64_t kTypeAndFence = 5U | 1U << 6U;
-  if ((wait[0] & kFixed) != kTypeAndFence) return leaf.refuse("wait", Operand::kR9);
-  if (wait[1] % 4 != 0 || wait[1] >> 52U != 0) return leaf.refuse("wait", Operand::kR10);
-  if (wait[2] != 0) return leaf.refuse("wait", Operand::kR11);
-  if (wait[3] != 0) return leaf.refuse("wait", Operand::kR12);
+  if (queue_room(iommu) < descriptors({.type = type, .index = {}})) return leaf.refuse("full");
   return {};
 }
 
@@ -60,6 +54,12 @@ Checked<void> check_wait(Leaf& leaf, const WaitDescriptor& wait) {
 void forget(State& s, hw::VtdIommu& unit, const QueueEntry& request) {
   constexpr hw::TBit kSide = hw::TBit::kTrusted;
   switch (request.type) {
+    case IqType::kTd:
+      // The queue may outlive the TD, and nothing of it is in the IOMMU then.
+      if (const Td* td = s.find_td(request.tdr))
+        for (const InvalidationDescriptor& one : request.descriptors)
+          forget_for_guest(unit, *td, one);
+      return;
     case IqType::kIotlb:
       unit.invalidate_domain(kSide, s.find_td(request.tdr)->domain());
       return;
@@ -91,18 +91,48 @@ void pass_by(State& s, IommuState& iommu, QueueEntry& request) {
   (void)s.memory.write(Hpa{request.wait[1]}, status.take());
 }
 
-Checked<void> finish_iotlb(Leaf& leaf, std::uint32_t id, Hpa tdr) {
-  Td* const td = leaf.s.find_td(tdr);
-  TEEIO_CHECK(td != nullptr, "VPFLUSHDONE waits for queued requests of its TD");
+/// The TDR of a request, as long as it takes to look at it.
+Checked<void> pass_tdr(Leaf& leaf, Hpa tdr) {
   TryLock& page = leaf.s.pamt.entry(tdr).lock;
   if (!page.try_shared()) return leaf.refuse("busy", Operand::kRcx);
   page.release_shared();
+  return {};
+}
+
+/// What the guest has asked for: looked at with host priority.
+Checked<void> pass_tdinv(Leaf& leaf, Td& td) {
+  const bool taken = td.tdinv_lock.try_exclusive();
+  td.tdinv_lock.set_host_waits(!taken);
+  if (!taken) return leaf.refuse("tdinv");
+  td.tdinv_lock.release_exclusive();
+  return {};
+}
+
+Checked<void> finish_iotlb(Leaf& leaf, std::uint32_t id, Hpa tdr) {
+  Td* const td = leaf.s.find_td(tdr);
+  TEEIO_CHECK(td != nullptr, "VPFLUSHDONE waits for queued requests of its TD");
+  TDX_TRY(pass_tdr(leaf, tdr));
+  TDX_TRY(pass_tdinv(leaf, *td));
   if (!td->epoch_lock.try_shared()) return leaf.refuse("epoch", Operand::kTdEpoch);
   td->epoch_lock.release_shared();
   TdIommu& part = td->iommus[id];
   part.inv_epoch = td->epoch;
   part.inv_req = false;
   if (td->prev_iotlb_cnt != 0) --td->prev_iotlb_cnt;
+  all_passed_for_guest(leaf.s, *td, id);
+  return {};
+}
+
+/// One descriptor of a request for a guest. A TD that is dying keeps the queue where it is.
+Checked<void> finish_for_guest(Leaf& leaf, std::uint32_t id, Hpa tdr) {
+  TDX_TRY(pass_tdr(leaf, tdr));
+  Td* const td = leaf.s.find_td(tdr);
+  if (td == nullptr) return leaf.refuse("type", Operand::kRcx);
+  if (td->fatal) return leaf.refuse("fatal");
+  if (td->life_cycle != LifeCycle::kKeysConfigured) return leaf.refuse("keys");
+  if (td->op_state != OpState::kRunnable) return leaf.refuse("op_state");
+  TDX_TRY(pass_tdinv(leaf, *td));
+  passed_for_guest(leaf.s, *td, id);
   return {};
 }
 
@@ -117,7 +147,45 @@ void finish_table(State& s, const QueueEntry& request) {
                {.function = Bdf::from_rid(request.index.rid), .vm = td->trace_vm});
 }
 
+constexpr std::string_view kInterrupted = "TDH.IQ.INV.PROCESS interrupted";
+
+/// PROCESS takes a request from the queue, descriptor by descriptor: an interrupt ends the leaf
+/// behind any that is not the queue's last one.
+Checked<void> take(Leaf& leaf, std::uint32_t iommu, QueueEntry& request) {
+  const std::uint32_t before_wait = descriptors(request) - 1;
+  if (request.type == IqType::kTd) {
+    for (; request.taken <= before_wait; ++request.taken) {
+      if (request.taken != 0) TDX_TRY(leaf.may_be_interrupted(kInterrupted));
+      TDX_TRY(finish_for_guest(leaf, iommu, request.tdr));
+    }
+    return {};
+  }
+  if (request.taken != before_wait) {
+    request.taken = before_wait;
+    TDX_TRY(leaf.may_be_interrupted(kInterrupted));
+  }
+  if (request.type == IqType::kIotlb) return finish_iotlb(leaf, iommu, request.tdr);
+  finish_table(leaf.s, request);
+  return {};
+}
+
 }  // namespace
+
+std::uint32_t queue_room(const IommuState& iommu) {
+  std::uint32_t used = 0;
+  for (const QueueEntry& entry : iommu.queue) used += descriptors(entry) - entry.taken;
+  return kQueueDescriptors - std::min(used, kQueueDescriptors);
+}
+
+Checked<void> check_wait(Leaf& leaf, const WaitDescriptor& wait) {
+  constexpr std::uint64_t kFixed = 0xffff'ffcfU;  // all but interrupt, status write; no data
+  constexpr std::uint64_t kTypeAndFence = 5U | 1U << 6U;
+  if ((wait[0] & kFixed) != kTypeAndFence) return leaf.refuse("wait", Operand::kR9);
+  if (wait[1] % 4 != 0 || wait[1] >> 52U != 0) return leaf.refuse("wait", Operand::kR10);
+  if (wait[2] != 0) return leaf.refuse("wait", Operand::kR11);
+  if (wait[3] != 0) return leaf.refuse("wait", Operand::kR12);
+  return {};
+}
 
 LeafResult Module::tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr,
                                             const WaitDescriptor& wait) {
@@ -165,18 +233,9 @@ LeafResult Module::tdh_iq_inv_process(std::uint32_t iommu) {
   while (!state->queue.empty()) {
     QueueEntry& request = state->queue.front();
     if (!request.passed) pass_by(leaf.s, *state, request);
-    // An interrupt ends the leaf behind any descriptor that is not the last one.
-    if (const std::uint32_t before_wait = descriptors(request.type) - 1;
-        request.taken != before_wait) {
-      request.taken = before_wait;
-      TDX_TRY(leaf.may_be_interrupted("TDH.IQ.INV.PROCESS interrupted"));
-    }
-    if (request.type == IqType::kIotlb)
-      TDX_TRY(finish_iotlb(leaf, iommu, request.tdr));
-    else
-      finish_table(leaf.s, request);
+    TDX_TRY(take(leaf, iommu, request));
     state->queue.erase(state->queue.begin());
-    if (!state->queue.empty()) TDX_TRY(leaf.may_be_interrupted("TDH.IQ.INV.PROCESS interrupted"));
+    if (!state->queue.empty()) TDX_TRY(leaf.may_be_interrupted(kInterrupted));
   }
   return {};
 }

@@ -235,6 +235,16 @@ Checked<Vcpu*> Leaf::vcpu(Hpa tdvpr, Operand operand) {
   return vcpu;
 }
 
+Checked<Td*> Leaf::caller(Hpa vp) {
+  Vcpu* const vcpu = s.find_vcpu(vp);
+  if (vcpu == nullptr || !vcpu->associated || vcpu->entered_epoch == 0) return refuse("vcpu");
+  if (!vcpu->inside) TDX_TRY(take(s.pamt.entry(vp).lock, "busy", Operand::kTdvpr));
+  Td* const td = s.find_td(vcpu->tdr);
+  TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
+  if (td->fatal) return refuse("fatal");
+  return td;
+}
+
 Checked<PamtEntry*> Leaf::free_page(Hpa page, Operand operand) {
   TDX_TRY(in_tdmr(page, operand));
   PamtEntry& entry = s.pamt.entry(page);

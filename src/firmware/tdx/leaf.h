@@ -22,7 +22,7 @@ struct Refused {
 
   operator LeafResult() const { return result; }  // NOLINT(google-explicit-constructor)
   operator Module::GuestLeafResult() const {      // NOLINT(google-explicit-constructor)
-    return {.leaf = result, .ept_violation = std::nullopt};
+    return {.leaf = result};
   }
   template <class T>
   operator std::expected<T, Refused>() const {  // NOLINT(google-explicit-constructor)
@@ -109,6 +109,9 @@ class Leaf {
   Checked<Td*> td(Hpa tdr, Operand operand, AllowedIn allowed, Hold hold = Hold::kShared);
   /// A TDR page with any TD behind it, for the leaves that look no further.
   Checked<Td*> any_td(Hpa tdr, Operand operand, Hold hold);
+  /// The TD whose vCPU makes this TDCALL. A CPU model may handle the call after it has left the
+  /// TD; then the leaf holds the vCPU, so that nothing flushes it.
+  Checked<Td*> caller(Hpa vp);
   /// A TDVPR page; the vCPU is this leaf's.
   Checked<Vcpu*> vcpu(Hpa tdvpr, Operand operand);
   /// Source: helpers.c, non_shared_hpa_metadata_check_and_lock().

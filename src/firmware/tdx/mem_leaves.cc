@@ -212,4 +212,20 @@ LeafResult Module::tdh_mem_track(Hpa tdr) {
   return {};
 }
 
+LeafResult Module::tdh_mem_shared_sept_wr(Hpa tdr, Gpa gpa, Level level, std::uint64_t entry) {
+  Leaf leaf(*state_, row::kMemSharedSeptWr, {.detail = describe(gpa, level)});
+  TDX_TRY(leaf.may_fail());
+  TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
+  // With 48-bit addresses the shared bit is in the root's index.
+  if (level != Level::k512G || raw(gpa) % level_bytes(level) != 0) return leaf.refuse("level");
+  if ((raw(gpa) & kSharedGpaBit) == 0 || raw(gpa) >= 2 * kSharedGpaBit)
+    return leaf.refuse("shared_half");
+  TDX_TRY(leaf.share(td->sept_tree_lock, "tree", Operand::kSeptTree));
+  const Sept sept(leaf.s.memory, *td);
+  const Sept::Place place = sept.walk(gpa, level);
+  leaf.give_way();
+  sept.write(place.where, SeptEntry(entry));
+  return {};
+}
+
 }  // namespace teeio::tdx

@@ -186,6 +186,9 @@ class Module final : public GuestView {
   LeafResult tdh_mem_range_unblock(Hpa tdr, Gpa gpa, Level level);
   /// 38. PREVIOUS_TLB_EPOCH_BUSY, IOTLB_TRACKING_NOT_DONE.
   LeafResult tdh_mem_track(Hpa tdr);
+  /// 163. The root's entry for a part of the shared half: what the IOMMU walks when the TD's
+  /// functions use shared addresses. `entry` is the host's, nobody looks at it.
+  LeafResult tdh_mem_shared_sept_wr(Hpa tdr, Gpa gpa, Level level, std::uint64_t entry);
 
   // --- IOMMU, SPDM, IDE (spdm_session.cc, ide_stream.cc) ---
 
@@ -239,6 +242,8 @@ class Module final : public GuestView {
   /// 164, 165. Table pages of `level` 4 (root) down to 1 on the way to `function`.
   LeafResult tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa page);
   LeafResult tdh_devifmt_remove(FunctionId function, std::uint8_t level);
+  /// 166. RCX: the entry at `level` 0 (an interface's) to 4, whoever has its lock.
+  LeafResult tdh_devifmt_rd(FunctionId function, std::uint8_t level);
   /// 137. `devifcs`, `td_buffer`, `vmm_buffer`: three pages; iommu and stream
   /// name the IDE stream that must cover the function.
   LeafResult tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t iommu,
@@ -294,11 +299,16 @@ class Module final : public GuestView {
   LeafResult tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr,
                                       const WaitDescriptor& wait = wait_descriptor());
   LeafResult tdh_iq_inv_request(DmarIndex index, const WaitDescriptor& wait = wait_descriptor());
+  /// The same for up to `most` of the descriptors that the TD's guest asked for (TDG) and this
+  /// IOMMU has not got; RCX: how many it has not got then. GUEST_INV_NOT_REQUIRED(R8) is a
+  /// remark.
+  LeafResult tdh_iq_inv_request_td(std::uint32_t iommu, Hpa tdr, std::uint16_t most,
+                                   const WaitDescriptor& wait = wait_descriptor());
   /// 162. Completes what the IOMMU has passed, which may be nothing: the host knows by the
   /// status that the wait descriptor has it write. Interruptible between entries.
   LeafResult tdh_iq_inv_process(std::uint32_t iommu);
 
-  // --- Guest leaves (guest_leaves.cc) ---
+  // --- Guest leaves (guest_leaves.cc, guest_invalidation.cc) ---
   // `vp` is the vCPU whose TDCALL it is: entered, and not flushed since. Each may
   // also give VCPU_STATE_INCORRECT, OPERAND_BUSY(TDVPR) and TD_FATAL.
 
@@ -307,6 +317,9 @@ class Module final : public GuestView {
     LeafResult leaf;
     std::optional<Gpa> ept_violation =
         std::nullopt;  ///< the TDCALL is repeated when the guest runs again
+    /// A TD exit TDX_IOTLB_INV_REQUEST behind the TDCALL: so many descriptors want to be
+    /// committed, by tdh_iq_inv_request_td().
+    std::optional<std::uint32_t> invalidations = std::nullopt;
     [[nodiscard]] bool ok() const { return leaf.ok() && !ept_violation; }
   };
   /// 1. RCX guest-physical width, RDX attributes, R8 31:0 vCPUs, 63:32 maximum,
@@ -343,6 +356,12 @@ class Module final : public GuestView {
   /// so on. An answer that is no good stays, and no other request gets past it.
   GuestLeafResult tdg_devif_response(Hpa vp, FunctionId function, std::optional<Gpa> buffer,
                                      const ReservedBits& rest = {});
+
+  /// 72. `count` descriptors of 32 bytes in a page of accepted memory: IOTLB invalidations of
+  /// the TD's domain, and a wait last, whose status is written when all IOMMUs of its devices
+  /// are through. GUEST_INV_IN_PROGRESS, GUEST_INV_INVALID_DESC(which);
+  /// GUEST_INV_NOT_REQUIRED(RDX), no device has DMA, is a remark.
+  GuestLeafResult tdg_iq_inv_request(Hpa vp, std::uint64_t count, Gpa from);
 
   // --- The guest's instruction (tdcall.cc) ---
 

@@ -23,6 +23,9 @@ constexpr auto kDevifmtRemoveChecks =
                              {"busy", kOperandBusy, kRcx, "another leaf has the page"},
                              {"empty", kDevifInvalidMetadata, kRcx, "the table has entries"}}));
 
+constexpr auto kDevifmtRdChecks =
+    join(own({{"index", kOperandInvalid, kRcx, "bad DEVIFMT index"}}), devifmt_walk(kRcx));
+
 constexpr auto kDevifCreateChecks = join(
     free_page(kR8), td(kRdx), free_page(kR9), free_page(kR10), function_id(kRcx),
     devifmt_walk(kRcx), devif_busy(kRcx),
@@ -130,6 +133,16 @@ constinit const Row kDevifmtRemove{.number = 165,
                                    .checks = kDevifmtRemoveChecks,
                                    .effect = "RCX: the table's page",
                                    .differs = {}};
+constinit const Row kDevifmtRd{.number = 166,
+                               .name = "TDH.DEVIFMT.RD",
+                               .detail = {},
+                               .fails = "TDH.DEVIFMT.RD fails",
+                               .source = "tdh_devif_mt_rd.c",
+                               .checks = kDevifmtRdChecks,
+                               .effect =
+                                   "RCX: the entry with its lock's bits, whoever has it: a table's "
+                                   "page, or at level 0 the DEVIFCS page",
+                               .differs = {}};
 constinit const Row kDevifCreate{
     .number = 137,
     .name = "TDH.DEVIF.CREATE",

@@ -67,18 +67,37 @@ constexpr auto kIqIotlbChecks =
                "the IOMMU has nothing of the TD's previous epoch"},
               {"queued", kIotlbTrackingNotDone, kRax, "the request is queued"}}),
          kWait);
+/// tdh_iq_inv_request.c and tdh_iq_inv_process.c; both with host priority.
+consteval std::array<Check, 1> tdinv(Operand o) {
+  return {{{"tdinv", kOperandBusy, o, "what the guest asked for is in use"}}};
+}
+constexpr auto kIqTdChecks =
+    join(own({{"request", kOperandInvalid, kRdx, "no descriptors are to be taken"}}), kIommu, kRoom,
+         td(kR8), tdinv(kR8),
+         own({{"needed", kGuestInvNotRequired, kR8,
+               "the guest asked for nothing, or this IOMMU has got it all (a remark)"}}),
+         kWait);
 constexpr auto kIqTableChecks =
     join(own({{"request", kOperandInvalid, kRdx, "there is no such request"}}), kIommu, kRoom,
          own({{"subject", kOperandInvalid, kR8, "there is no such PASID"}}), walk(kR8),
          state(kR8, "the entry is not blocked"),
          own({{"inv_state", kDmarInvalidInvState, kR8, "the invalidation was asked for already"}}),
          kWait);
-constexpr auto kIqProcessChecks =
-    join(kIommu,
-         own({{"busy", kOperandBusy, kRcx, "another leaf has the TDR page"},
-              {"tdinv", kOperandBusy, kRcx, "a guest's invalidations are looked at",
-               "guests ask for none"}}),
-         kEpoch);
+/// The queue has whole addresses of TDRs, of which one for a guest may be gone.
+constexpr auto kQueuedTdr = [] {
+  auto checks = tdr(kRcx);
+  for (Check& check : checks)
+    if (check.id == "page" || check.id == "range") check.unmet = "the queue has addresses of TDRs";
+  return checks;
+}();
+/// Of a request for a guest. A TD that has run has its control pages.
+constexpr auto kQueuedTd = [] {
+  auto checks = kTd;
+  for (Check& check : checks)
+    if (check.id == "tdcs") check.unmet = "a guest that asked has run";
+  return checks;
+}();
+constexpr auto kIqProcessChecks = join(kIommu, kQueuedTdr, kQueuedTd, tdinv(kRcx), kEpoch);
 
 }  // namespace
 
@@ -145,7 +164,18 @@ constinit const Row kIqInvRequest{.number = 161,
                                       "descriptors are queued (PASIDTE 3: PASID cache and IOTLB of "
                                       "the domain; CTE 2: all context "
                                       "caches; others 1); inv QUEUED",
-                                  .differs = "a guest's own invalidations are not there"};
+                                  .differs = {}};
+constinit const Row kIqInvRequestTd{
+    .number = 161,
+    .name = "TDH.IQ.INV.REQUEST",
+    .detail = "what a guest asked for",
+    .fails = "TDH.IQ.INV.REQUEST fails",
+    .source = "tdh_iq_inv_request.c, INV_REQ_TD",
+    .checks = kIqTdChecks,
+    .effect =
+        "as many of the guest's descriptors as are to be taken and there is room for, with the "
+        "TD's domain; RCX: how many this IOMMU has not got",
+    .differs = {}};
 constinit const Row kIqInvProcess{
     .number = 162,
     .name = "TDH.IQ.INV.PROCESS",
@@ -155,7 +185,11 @@ constinit const Row kIqInvProcess{
     .checks = kIqProcessChecks,
     .effect =
         "what the IOMMU has passed is done, which may be nothing: inv DONE, or the TD's epoch "
-        "of this IOMMU is that of now; interruptible between descriptors",
+        "of this IOMMU is that of now. Of what a guest asked for each descriptor counts, and so "
+        "does the wait of each request: who queues few at a time has the guest told early. When "
+        "all IOMMUs are through its status is written, if its page is accepted and the secure EPT "
+        "free. A guest's request whose TD died stays at the head. Interruptible between "
+        "descriptors",
     .differs = "the IOMMU passes requests when PROCESS is called, or at the next call"};
 
 }  // namespace teeio::tdx::row

@@ -56,6 +56,17 @@ constexpr auto kDmarAcceptChecks =
               {"dmar_table", kOperandBusy, kDmar, "another leaf takes a table page out"},
               {"state", kDmarInvalidMappingState, kDmar, "the entry is free or blocked"}}),
          kEpoch);
+constexpr auto kIqInvRequestChecks =
+    join(kCaller,
+         own({{"count", kOperandInvalid, kRcx, "no descriptors, or more than 128"},
+              {"aligned", kOperandInvalid, kRdx, "the GPA is no page's"},
+              {"private", kOperandInvalid, kRdx, "the GPA is shared or too wide"},
+              {"tdinv", kOperandBusy, kRcx, "what was asked before is in use"}}),
+         kHostWaits,
+         own({{"active", kGuestInvInProgress, kRax, "what was asked before is not over"},
+              {"descriptor", kGuestInvInvalidDesc, kNumber,
+               "no invalidation of the TD's IOTLB, and no wait at the end (its index)"},
+              {"needed", kGuestInvNotRequired, kRdx, "no device of the TD has DMA (a remark)"}}));
 constexpr auto kValidateChecks =
     join(kCaller, kFunction, kOwner,
          own({{"hash", kDevifPkhMismatch, kRdx, "the device is not the one that the guest means"},
@@ -169,6 +180,17 @@ constinit const Row kTdgDmarAccept{
         "PRESENT: the function's DMA goes through the TD's secure EPT. Again on PRESENT: "
         "nothing changes",
     .differs = "no nested VMs"};
+constinit const Row kTdgIqInvRequest{
+    .number = 72,
+    .name = "TDG.IQ.INV.REQUEST",
+    .detail = {},
+    .fails = {},
+    .source = "tdg_iq_inv_request.c",
+    .checks = kIqInvRequestChecks,
+    .effect =
+        "an exit to the host, TDX_IOTLB_INV_REQUEST with how many: it is to queue them for each "
+        "IOMMU of the TD's devices. A page that is not accepted: EPT violation",
+    .differs = {}};
 constinit const Row kTdgDevifValidate{.number = 66,
                                       .name = "TDG.DEVIF.VALIDATE",
                                       .detail = {},

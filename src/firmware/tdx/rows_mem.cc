@@ -53,6 +53,13 @@ constexpr auto kTrackChecks = join(
          {"iotlb", kIotlbTrackingNotDone, kRax,
           "an IOMMU has not dropped the translations of the previous epoch"}}));
 
+constexpr auto kSharedSeptWrChecks =
+    join(td(kRdx), own({{"level", kOperandInvalid, kRcx,
+                         "the level is not the root's, or the GPA no part of "
+                         "its size"},
+                        {"shared_half", kOperandInvalid, kRcx, "the GPA is private or too wide"},
+                        {"tree", kOperandBusy, kSeptTree, "another leaf has the secure EPT"}}));
+
 }  // namespace
 
 constinit const Row kMemSeptAdd{.number = 3,
@@ -123,5 +130,17 @@ constinit const Row kMemTrack{.number = 38,
                               .checks = kTrackChecks,
                               .effect = "a new epoch",
                               .differs = {}};
+
+constinit const Row kMemSharedSeptWr{
+    .number = 163,
+    .name = "TDH.MEM.SHARED.SEPT.WR",
+    .detail = {},
+    .fails = "TDH.MEM.SHARED.SEPT.WR fails",
+    .source = "tdxio branch, tdh_mem_shared_sept_wr.c, version 0",
+    .checks = kSharedSeptWrChecks,
+    .effect =
+        "the root's entry is what the host says, unseen: trusted DMA to shared addresses walks the "
+        "host's table, and reaches memory without a key",
+    .differs = "no nested VMs, whose entries version 1 writes"};
 
 }  // namespace teeio::tdx::row

@@ -45,6 +45,12 @@ Sept::Place Sept::walk(Gpa gpa, Level level) const {
   }
 }
 
+std::optional<Hpa> Sept::accepted_ram(Gpa gpa) const {
+  const Place place = walk(gpa, Level::k4K);
+  if (place.entry.state() != SeptState::kMapped) return std::nullopt;
+  return place.entry.address() + raw(gpa) % level_bytes(place.level);
+}
+
 void Sept::write(Hpa where, SeptEntry entry) const {
   const bool written = memory_.write_u64(where, entry.value(), td_.key()).has_value();
   TEEIO_CHECK(written, "a secure EPT page is RAM with its TD's key");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/types.h"
@@ -61,6 +62,8 @@ class Sept {
   /// way that is no table (then its level is above).
   [[nodiscard]] Place walk(Gpa gpa, Level level) const;
   void write(Hpa where, SeptEntry entry) const;
+  /// Where a byte of private memory is that the guest has accepted.
+  [[nodiscard]] std::optional<Hpa> accepted_ram(Gpa gpa) const;
   /// Whether a table page has an entry that is not FREE.
   [[nodiscard]] bool table_in_use(Hpa table) const;
 

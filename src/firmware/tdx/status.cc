@@ -94,6 +94,8 @@ std::string_view code_name(Code code) {
     TDX_CODE(kSpdmInvalidMessage, "TDX_SDPM_INVALID_MESSAGE");  // the source's spelling
     TDX_CODE(kIommuEcmdTimeout, "TDX_IOMMU_ECMD_TIMEOUT");
     TDX_CODE(kGuestInvNotRequired, "TDX_GUEST_INV_NOT_REQUIRED");
+    TDX_CODE(kGuestInvInProgress, "TDX_GUEST_INV_IN_PROGRESS");
+    TDX_CODE(kGuestInvInvalidDesc, "TDX_GUEST_INV_INVALID_DESC");
     TDX_CODE(kSpdmRequest, "TDX_SPDM_REQUEST");
     TDX_CODE(kInvalidReportmacstruct, "TDX_INVALID_REPORTMACSTRUCT");
 #undef TDX_CODE

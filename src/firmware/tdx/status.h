@@ -97,6 +97,8 @@ enum class Code : std::uint32_t {
   kSpdmInvalidMessage = 0xC0000F4E,
   kIommuEcmdTimeout = 0x80000F51,
   kGuestInvNotRequired = 0x00000F53,
+  kGuestInvInProgress = 0xC0000F54,
+  kGuestInvInvalidDesc = 0xC0000F55,
   kSpdmRequest = 0xC0000F57,  ///< a step: a message waits to be carried
   kInvalidReportmacstruct = 0xC0001001,
 };

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "base/types.h"
@@ -26,6 +27,23 @@ struct TdIommu {
   std::uint32_t pasidte_ref_cnt = 0;
   std::uint64_t inv_epoch = 0;  ///< the epoch whose IOTLB invalidation is done
   bool inv_req = false;
+};
+
+/// Invalidations that a guest has asked for, until the IOMMUs of its devices are through.
+/// Source: tdxio's TDCS, req_active to status_complete_data, and td_inv_req_buff.
+struct GuestInvalidation {
+  struct Status {
+    Gpa gpa;
+    std::uint32_t data;
+  };
+  /// An IOMMU's way: what its queue has got, and what PROCESS has seen passed.
+  struct Part {
+    std::uint8_t committed = 0, complete = 0;
+  };
+  bool active = false;
+  std::vector<InvalidationDescriptor> descriptors{};  ///< without the wait
+  std::optional<Status> status{};                     ///< what the wait is to write
+  std::map<std::uint32_t, Part> left{};               ///< IOMMUs that are not through
 };
 
 /// One TD: its TDR and TDCS.
@@ -59,6 +77,8 @@ struct Td {
   std::map<std::uint32_t, TdIommu> iommus;
   std::uint32_t curr_iotlb_cnt = 0;
   std::uint32_t prev_iotlb_cnt = 0;
+  GuestInvalidation asked;
+  TryLock tdinv_lock;  ///< of what the guest asked for, with host priority
 
   TryLock sept_tree_lock;
   TryLock epoch_lock;

@@ -20,6 +20,7 @@ enum : std::uint64_t {
   kDevifResponse = 69,
   kDmarAccept = 70,
   kMmioAccept = 71,
+  kIqInvRequest = 72,
 };
 
 /// A GPA with a level: page_info_api_input_t.
@@ -74,6 +75,8 @@ Module::GuestLeafResult Module::tdcall(Hpa vp, const hw::CpuRegisters& regs) {
       const Entry entry(regs.rcx);
       return tdg_mmio_accept(vp, entry.gpa, entry.level, regs.rdx, entry.rest);
     }
+    case kIqInvRequest:
+      return tdg_iq_inv_request(vp, regs.rcx, Gpa{regs.rdx});
     case kDmarAccept:
       return {.leaf = tdg_dmar_accept(vp, function, rest_of(regs, 0))};
     case kDevifValidate:

@@ -174,10 +174,13 @@ enum class IqType : std::uint8_t {
   kContext = 2,
   kDirectory = 3,
   kPasid = 4,
+  kTd = 5,  ///< what a TD has asked for itself; names the TDR
 };
+/// A descriptor of an invalidation queue. Source: VT-d 6.5.2.
+using InvalidationDescriptor = std::array<std::uint64_t, 4>;
 /// R9 to R12 of IQ.INV.REQUEST: the invalidation wait descriptor that ends the request.
 /// Source: VT-d 6.5.2.8.
-using WaitDescriptor = std::array<std::uint64_t, 4>;
+using WaitDescriptor = InvalidationDescriptor;
 /// One that has the IOMMU write `data` to `status`, four bytes of the host's memory, when it
 /// gets there. No address: it writes nothing.
 [[nodiscard]] constexpr WaitDescriptor wait_descriptor(std::uint32_t data = 0,

@@ -66,7 +66,11 @@ struct VtdIommu::Impl {
   std::array<schedule::CacheWord, 2> generations;
 
   mutable schedule::RawLock lock;  // of what follows, and of writes to the caches
-  std::array<std::map<std::uint16_t, KeyId>, 2> keys;
+  struct DomainKey {
+    KeyId key;
+    std::optional<Iova> shared_from;
+  };
+  std::array<std::map<std::uint16_t, DomainKey>, 2> keys;
   std::optional<IommuFault> last_fault;
   std::uint64_t last_fault_generation = 0;
   std::uint64_t faults = 0;
@@ -164,11 +168,12 @@ struct VtdIommu::Impl {
     {
       const schedule::RawLockGuard guard(lock);
       const auto& table = keys[index(request.t)];
-      const auto key = table.find(context.domain);
-      if (key != table.end()) walked->key = key->second;
+      const auto found = table.find(context.domain);
+      if (request.t == TBit::kTrusted && found == table.end())
+        return std::unexpected(FaultReason::kPasidEntryInvalid);
+      if (found != table.end() && !in_shared_half(found->second, request.address))
+        walked->key = found->second.key;
     }
-    if (request.t == TBit::kTrusted && walked->key == KeyId::kShared)
-      return std::unexpected(FaultReason::kPasidEntryInvalid);
     remember(request, [&] {
       if (context.kind == ContextEntry::Kind::kNested)
         nested.insert(space_of(request, context.domain), request.address, *walked);
@@ -178,6 +183,9 @@ struct VtdIommu::Impl {
     return walked;
   }
 
+  static bool in_shared_half(const DomainKey& domain, Iova address) {
+    return domain.shared_from && address >= *domain.shared_from;
+  }
   static bool permits(const IotlbEntry& entry, DmaAccess access) {
     return access == DmaAccess::kRead ? entry.readable : entry.writable;
   }
@@ -221,7 +229,8 @@ struct VtdIommu::Impl {
             .contiguous_bytes = size - offset,
             .domain = domain,
             .writable = entry.writable,
-            .key = entry.key};
+            .key = entry.key,
+            .shared_half = request.t == TBit::kTrusted && entry.key == KeyId::kShared};
   }
 
   std::expected<Translation, FaultReason> translate(const Request& request) {
@@ -313,13 +322,14 @@ std::expected<Iommu::Translation, IommuFault> VtdIommu::translate_run(Requester 
   return clear_of_interrupts(from, address, *found);
 }
 
-void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
+void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key,
+                              std::optional<Iova> shared_from) {
   command(side, schedule::Touch::How::kWrite, [&] {
     auto& keys = impl_->keys[index(side)];
     if (key == KeyId::kShared)
       keys.erase(domain);
     else
-      keys[domain] = key;
+      keys[domain] = {.key = key, .shared_from = shared_from};
     impl_->iotlb.drop_domain(side, domain);
   });
 }

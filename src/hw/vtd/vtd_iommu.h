@@ -72,8 +72,10 @@ class VtdIommu final : public Iommu {
 
   /// The key with which requests of a domain reach memory: the TDX module gives
   /// a trusted domain its TD's key and takes it away with kShared. A trusted
-  /// domain without a key is refused. Drops the domain's translations.
-  void set_domain_key(TBit side, std::uint16_t domain, KeyId key);
+  /// domain without a key is refused. At addresses from `shared_from` on, the guest's shared
+  /// bit, memory is reached without a key. Drops the domain's translations.
+  void set_domain_key(TBit side, std::uint16_t domain, KeyId key,
+                      std::optional<Iova> shared_from = std::nullopt);
 
   // Invalidation (VT-d 6.5.2): what software must ask for after it has changed
   // a table in memory; until then the old translation is served. Each returns when

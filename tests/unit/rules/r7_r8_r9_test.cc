@@ -16,6 +16,7 @@ TEST(R7Dma, ReachesWhatItsTBitAllows) {
   story.bind();
   story.accept();
   dma(story, DmaKind::kTrustedToOwn);
+  dma(story, DmaKind::kTrustedToSharedHalf);
   dma(story, DmaKind::kSharedToShared);
   EXPECT_EQ(story.broken(), "");
 }

@@ -88,6 +88,20 @@ Result<void> TdxVm::guest_enables_dma(Bdf bdf) {
   });
 }
 
+/// Nobody's public host does this yet. All descriptors go at once: of several requests the module
+/// counts the waits too. What cannot be queued the guest waits for.
+void TdxVm::invalidate_for_guest() {
+  constexpr std::uint16_t kAll = 128;
+  const auto status = host_.memory().alloc_page();
+  if (!status) return;
+  tdx::Module& module = host_.module();
+  for (std::uint32_t iommu = 0; iommu < host_.iommu_count(); ++iommu)
+    (void)host_.invalidate(iommu, *status, [&](const tdx::WaitDescriptor& wait) {
+      return module.tdh_iq_inv_request_td(iommu, tdr_, kAll, wait);
+    });
+  host_.memory().free_page(*status);
+}
+
 VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
   hw::CpuRegisters regs = vcpu.cpu()->registers();
   const auto result = host_.module().tdcall(vcpu.firmware_handle(), regs);
@@ -103,6 +117,7 @@ VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
     vcpu.cpu()->set_registers(regs);
     return GuestCallAction::kResume;
   }
+  if (result.invalidations) invalidate_for_guest();
   put_outputs(regs, result.leaf);
   vcpu.cpu()->set_registers(regs);
   return GuestCallAction::kResume;

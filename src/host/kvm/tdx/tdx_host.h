@@ -58,13 +58,14 @@ class TdxHost {
   }
   /// An invalidation, from its request to where the IOMMU has passed it and the module knows:
   /// `request(wait)` queues it with a wait descriptor whose status is four bytes at `status`,
-  /// which the caller has for itself. As call(); what `request` gives unless it queued.
+  /// which the caller has for itself. As call(); what `request` gives unless it queued, a remark
+  /// that there is nothing to do among that.
   template <class Request>
   tdx::LeafResult invalidate(std::uint32_t iommu, Hpa status, Request request) {
     clear_status(status);
     const tdx::LeafResult queued =
         call([&] { return request(tdx::wait_descriptor(kPassed, status)); });
-    if (!queued.ok()) return queued;
+    if (queued.status != tdx::Code::kSuccess) return queued;
     for (unsigned tries = 0;; ++tries) {
       const tdx::LeafResult done = call([&] { return module_.tdh_iq_inv_process(iommu); });
       if (!done.ok() || has_passed(status) || tries == kMaxTries) return done;

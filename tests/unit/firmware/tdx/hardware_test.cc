@@ -41,6 +41,48 @@ TEST_F(Hardware, AStopOfTheDevicesKeysIsNoneOfTheRootPorts) {
   EXPECT_FALSE(admits());
 }
 
+// tdh_mem_shared_sept_wr.c: the host's own table hangs in the root of the secure EPT.
+TEST_F(Hardware, TrustedDmaToSharedAddressesWalksTheHostsTable) {
+  connect();
+  TestTd td = running_td();
+  run(td);
+  const Gpa shared{kSharedGpaBit | 0x1000};
+  EXPECT_FALSE(trusted(shared));
+  constexpr std::uint64_t kReadWrite = 3;
+  const Hpa frame = page();
+  const Hpa tables[] = {page(), page(), page()};
+  ASSERT_TRUE(memory.write_u64(tables[0], raw(tables[1]) | kReadWrite));
+  ASSERT_TRUE(memory.write_u64(tables[1], raw(tables[2]) | kReadWrite));
+  ASSERT_TRUE(memory.write_u64(tables[2] + 8, raw(frame) | kReadWrite));
+  ASSERT_OK(module.tdh_mem_shared_sept_wr(td.tdr, Gpa{kSharedGpaBit}, Level::k512G,
+                                          raw(tables[0]) | kReadWrite));
+  const auto found = trusted(shared);
+  ASSERT_TRUE(found.has_value()) << found.error().text;
+  EXPECT_EQ(found->address, frame);
+  EXPECT_EQ(found->key, hw::KeyId::kShared);
+  private_page(td, kRamGpa);
+  EXPECT_EQ(trusted(kRamGpa)->key, hw::KeyId{1}) << "the private half has the TD's key";
+}
+
+TEST_F(Hardware, AnEntryOfDevifmtIsReadAsItLies) {
+  connect();
+  const TestTd td = running_td();
+  devifmt_tables();
+  const auto at = [&](std::uint8_t level) { return module.tdh_devifmt_rd(kFunction, level).rcx; };
+  EXPECT_EQ(at(0), 0U) << "no interface";
+  for (std::uint8_t level = 1; level <= kDevifmtLevels; ++level) {
+    const Hpa table =
+        module.state().devifmt.tables.unrecorded(devifmt_table(kFunction, level)).page;
+    EXPECT_EQ(at(level), raw(table) | 1U);
+  }
+  ASSERT_OK(create_devif(td));
+  DevifSlot& slot = module.state().devifmt.slots[0x0100];
+  EXPECT_EQ(at(0), raw(slot.devif->devifcs) | 1U);
+  ASSERT_TRUE(slot.lock.try_exclusive());
+  slot.lock.set_host_waits(true);
+  EXPECT_EQ(at(0), raw(slot.devif->devifcs) | 7U) << "whoever has its lock";
+}
+
 TEST_F(Hardware, ADirectoryOfSeveralPagesGoesOnAfterAnInterrupt) {
   setup_iommu();
   ASSERT_OK(dmar_add(dmar(DmarLevel::kRoot), page()));

@@ -289,6 +289,23 @@ class Machine : public testing::Test {
     ASSERT_OK(module.tdh_dmar_remove(dmar(DmarLevel::kPasid, function)));
   }
 
+  /// Invalidations as a guest asks for them: VT-d 6.5.2.3 and 6.5.2.8.
+  static InvalidationDescriptor of_domain() { return {2U | 2U << 4U | 3U << 6U}; }
+  static InvalidationDescriptor of_page(Gpa gpa) {
+    return {2U | 3U << 4U | 3U << 6U, raw(gpa) | 1U << 6U};
+  }
+  static InvalidationDescriptor status_wait(Gpa status, std::uint32_t data) {
+    return {5U | 1U << 5U | std::uint64_t{data} << 32U, raw(status)};
+  }
+  /// The guest asks for them, from its page at `gpa`, which is `frame`.
+  Module::GuestLeafResult ask(const TestTd& td, Gpa gpa, Hpa frame,
+                              const std::vector<InvalidationDescriptor>& all) {
+    EXPECT_TRUE(memory.write(frame, std::as_bytes(std::span(all)), memory.key_of(frame)));
+    Module::GuestLeafResult result;
+    inside(td, [&] { result = module.tdg_iq_inv_request(td.vp, all.size(), gpa); });
+    return result;
+  }
+
   std::expected<hw::Iommu::Translation, hw::IommuFault> trusted(Gpa gpa) {
     return iommu.translate(0x0100, hw::TBit::kTrusted, Iova{raw(gpa)}, hw::DmaAccess::kWrite);
   }

@@ -87,6 +87,8 @@ struct Story : Machine {
   std::optional<Gpa> buffer;
   DevifField field = DevifField::kTdispVersion;
   std::uint64_t guest_handle = 0;
+  std::uint16_t most = 128;
+  std::uint64_t count = 1;
   ReservedBits rest;
   // Of the newer API.
   std::size_t pages_given = 0;  ///< with what a register says

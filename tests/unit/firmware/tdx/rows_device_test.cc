@@ -79,6 +79,12 @@ const Cases kDevifCases{
                {"table", [](M& m) { (void)m.module.tdh_devifmt_remove(m.function, 1); }},
                {"busy", [](M& m) { m.hold_page(m.devifmt_table_page(1)); }},
                {"empty", [](M& m) { m.devifmt_table_of(1).children = 1; }}}},
+    {.row = &row::kDevifmtRd,
+     .prepare = [](M& m) { m.devifmt_tables(); },
+     .call = [](M& m) { return m.module.tdh_devifmt_rd(m.function, m.table_level); },
+     .wrong = {{"index", [](M& m) { m.table_level = 5; }},
+               {"devifmt", no_tables},
+               {"devifmt_table", hold_root_table}}},
     {.row = &row::kDevifCreate,
      .prepare =
          [](M& m) {

@@ -54,6 +54,14 @@ std::vector<Wrong> of_wait(std::vector<Wrong> others) {
   others.push_back({"wait", bend(3, 1), kR12});
   return others;
 }
+/// The guest has asked for two invalidations, of which no IOMMU has got any.
+void asked(M& m) {
+  accepted(m);
+  const Hpa frame = m.private_page(m.td, M::kRamGpa);
+  EXPECT_OK(m.ask(m.td, M::kRamGpa, frame, {M::of_domain(), M::of_page(M::kRamGpa)}));
+  m[kR8] = raw(m.td.tdr);
+}
+void hold_asked(M& m) { M::hold(m.the_td().tdinv_lock); }
 std::vector<Wrong> of_add(std::vector<Wrong> others) {
   constexpr Operand kOperands[] = {kRdx, kR8, kR9, kR10, kR11, kR12, kR13, kR14};
   for (std::size_t i = 0; i < std::size(kOperands); ++i) {
@@ -163,6 +171,16 @@ const Cases kDmaCases{
      .wrong = of_wait({{"full", fill_queue},
                        {"needed", [](M& m) { m.the_td().iommus[M::kIommu].pasidte_ref_cnt = 0; }},
                        {"queued", [](M& m) { m.the_td().iommus[M::kIommu].inv_req = true; }}})},
+    {.row = &row::kIqInvRequestTd,
+     .prepare = asked,
+     .call =
+         [](M& m) {
+           return m.module.tdh_iq_inv_request_td(m.iommu_id, m.page_in(kR8), m.most, m.wait);
+         },
+     .wrong = of_wait({{"request", [](M& m) { m.most = 0; }},
+                       {"full", fill_queue},
+                       {"tdinv", hold_asked},
+                       {"needed", [](M& m) { m.the_td().asked.left.clear(); }}})},
     {.row = &row::kIqInvRequest,
      .prepare =
          [](M& m) {
@@ -181,12 +199,15 @@ const Cases kDmaCases{
     {.row = &row::kIqInvProcess,
      .prepare =
          [](M& m) {
-           accepted(m);
+           asked(m);
            EXPECT_OK(m.module.tdh_mem_track(m.td.tdr));
+           EXPECT_OK(m.module.tdh_iq_inv_request_td(M::kIommu, m.td.tdr, 128));
            EXPECT_OK(m.module.tdh_iq_inv_request_iotlb(M::kIommu, m.td.tdr));
          },
      .call = [](M& m) { return m.module.tdh_iq_inv_process(m.iommu_id); },
-     .wrong = {{"busy", [](M& m) { m.hold_page(m.td.tdr); }, kRcx}}}};
+     .wrong = {{"busy", [](M& m) { m.hold_page(m.td.tdr); }, kRcx},
+               {"type", [](M& m) { m.the_iommu().queue.front().tdr = m.page(); }, kRcx},
+               {"tdinv", hold_asked}}}};
 
 }  // namespace
 }  // namespace teeio::tdx

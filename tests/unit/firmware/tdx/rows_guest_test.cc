@@ -62,6 +62,15 @@ void with_page(M& m) {
   running(m);
   m.private_page(m.td, M::kRamGpa);
 }
+/// The guest's page has one descriptor, and its function has DMA.
+void with_descriptor(M& m) {
+  validated(m);
+  m.accept(m.td);
+  const Hpa frame = m.private_page(m.td, M::kRamGpa);
+  const InvalidationDescriptor one = M::of_domain();
+  EXPECT_TRUE(m.memory.write(frame, bytes_of(one), m.memory.key_of(frame)));
+  m[kRdx] = raw(M::kRamGpa);
+}
 void reporting(M& m) {
   with_page(m);
   m[kRdx] = raw(M::kRamGpa) + kTdReportBytes;
@@ -138,6 +147,17 @@ const Cases kGuestCases{
                {"dmar_table", [](M& m) { m.hold_page(m.the_iommu().root_table); }},
                {"state",
                 [](M& m) { EXPECT_OK(m.module.tdh_dmar_block(M::dmar(DmarLevel::kPasid))); }}}},
+    {.row = &row::kTdgIqInvRequest,
+     .prepare = with_descriptor,
+     .call = [](M& m) { return m.module.tdg_iq_inv_request(m.td.vp, m.count, Gpa{m[kRdx]}).leaf; },
+     .wrong = {{"count", [](M& m) { m.count = 129; }},
+               {"aligned", [](M& m) { m[kRdx] |= 32; }},
+               {"private", [](M& m) { m[kRdx] = kSharedGpaBit; }},
+               {"tdinv", [](M& m) { M::hold(m.the_td().tdinv_lock); }},
+               {"host_waits", [](M& m) { m.the_td().tdinv_lock.set_host_waits(true); }},
+               {"active", [](M& m) { m.the_td().asked.active = true; }},
+               {"descriptor", [](M& m) { m.count = 2; }},
+               {"needed", [](M& m) { m.the_td().iommus.clear(); }}}},
     {.row = &row::kTdgDevifValidate,
      .prepare = bound,
      .call = [](M& m) { return m.module.tdg_devif_validate(m.td.vp, m.function, m.info_hash); },

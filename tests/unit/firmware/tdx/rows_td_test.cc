@@ -154,7 +154,11 @@ const Cases kTdCases{
      .prepare = [](M& m) { dying(m, 1); },
      .call = [](M& m) { return m.module.tdh_phymem_cache_wb(); },
      .wrong = {{"wbcache", [](M& m) { M::hold(m.state().wbcache); }},
-               {"ready", [](M& m) { (void)m.module.tdh_phymem_cache_wb(); }}}},
+               {"ready",
+                [](M& m) {
+                  (void)m.module.tdh_phymem_cache_wb();
+                  (void)m.module.tdh_mng_key_freeid(m.td.tdr);
+                }}}},
     {.row = &row::kMngKeyFreeid,
      .prepare = [](M& m) { dying(m, 2); },
      .call = [](M& m) { return m.module.tdh_mng_key_freeid(m.page_in(kRcx)); },
@@ -276,6 +280,20 @@ const Cases kMemCases{
      .prepare = with_blocked_page,
      .call = [](M& m) { return m.module.tdh_mem_range_unblock(m.page_in(kRdx), m.gpa(), m.level); },
      .wrong = {{"state", next_page}}},
+    {.row = &row::kMemSharedSeptWr,
+     .prepare =
+         [](M& m) {
+           running(m);
+           m[kRcx] = kSharedGpaBit;
+           m[kRdx] = raw(m.td.tdr);
+           m.level = Level::k512G;
+         },
+     .call =
+         [](M& m) {
+           return m.module.tdh_mem_shared_sept_wr(m.page_in(kRdx), m.gpa(), m.level, 0x4003);
+         },
+     .wrong = {{"level", [](M& m) { m.level = Level::k1G; }},
+               {"shared_half", [](M& m) { m[kRcx] = 0; }}}},
     {.row = &row::kMemTrack,
      .prepare =
          [](M& m) {

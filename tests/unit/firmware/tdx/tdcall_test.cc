@@ -109,7 +109,7 @@ TEST_F(Tdcall, AnEntrysLevelAndReservedBitsAreLookedAt) {
 }
 
 TEST_F(Tdcall, ALeafThatIsNoneIsRefused) {
-  for (const std::uint64_t rax : {3ULL, 72ULL, 1ULL << 16U | 1U, 1ULL << 63U | 1U})
+  for (const std::uint64_t rax : {3ULL, 73ULL, 1ULL << 16U | 1U, 1ULL << 63U | 1U})
     expect_invalid(registers(rax), Operand::kRax);
 }
 

@@ -201,6 +201,19 @@ TEST_F(BusTest, TrustedRequestCannotReachAnotherTdOrSharedMemory) {
   EXPECT_THAT(kinds(), testing::IsEmpty());
 }
 
+// What a TD's own table has in its shared half is the host's memory.
+TEST_F(BusTest, TrustedRequestToTheSharedHalfReachesSharedMemory) {
+  const auto pages = attach(trusted, KeyId::kShared);
+  iommu.set_domain_key(TBit::kTrusted, kDomain, kTd, kIova);
+  enable_stream();
+  ASSERT_TRUE(write(TBit::kTrusted, kIova, kWord).has_value());
+  EXPECT_EQ(*memory.read_u64(pages[0]), 0x04030201U);
+  EXPECT_THAT(kinds(),
+              testing::ElementsAre(static_cast<std::uint64_t>(DmaKind::kTrustedToSharedHalf)));
+  iommu.set_domain_key(TBit::kTrusted, kDomain, kTd, kIova + kPageSize);
+  EXPECT_EQ(write(TBit::kTrusted, kIova, kWord).error().code, Errno::kFault);
+}
+
 TEST_F(BusTest, TrustedRequestNeedsAnEnabledStreamThatHasItsRequester) {
   attach(trusted, kTd);
   iommu.set_domain_key(TBit::kTrusted, kDomain, kTd);
