@@ -28,10 +28,14 @@ class TdxPlatform final : public Platform {
 
   [[nodiscard]] hw::Iommu& iommu(std::uint32_t id) override { return iommus_.at(id); }
 
-  /// Each IOMMU's trusted side comes up with two pages lent to the module.
+  /// Each IOMMU's trusted side comes up with pages lent to the module.
   Result<void> boot(const RootPorts& ports) override {
     firmware_.emplace(parts_, module_platform(ports), driver_ports(ports));
     for (std::uint32_t iommu = 0; iommu < parts_.config.iommus; ++iommu) {
+      if (parts_.config.tdx_g2) {
+        TEEIO_TRY(setup_iommu_g2(iommu));
+        continue;
+      }
       TEEIO_ASSIGN(const Hpa root, parts_.memory.alloc_page());
       TEEIO_ASSIGN(const Hpa queue, parts_.memory.alloc_page());
       const auto done =
@@ -80,9 +84,31 @@ class TdxPlatform final : public Platform {
     tsm::TdxDriver driver;
   };
 
+  Result<void> setreg(std::uint32_t iommu, tdx::IommuRegister which, std::uint64_t value) {
+    tdx::LeafResult done;
+    do
+      done = firmware_->host.call(
+          [&] { return firmware_->module.tdh_iommu_setreg(iommu, which, value); });
+    while (done.status.code() == tdx::Code::kIommuEcmdTimeout);
+    if (done.ok()) return {};
+    return std::unexpected(kvm::leaf_error(done, "TDH.IOMMU.SETREG failed at boot"));
+  }
+
+  /// Of the older API: page by page, then the IOMMU, then its root ports.
+  Result<void> setup_iommu_g2(std::uint32_t iommu) {
+    for (const tdx::IommuRegister which : tdx::kIommuPageRegisters) {
+      TEEIO_ASSIGN(const Hpa page, parts_.memory.alloc_page());
+      TEEIO_TRY(setreg(iommu, which, raw(page)));
+    }
+    TEEIO_TRY(setreg(iommu, tdx::IommuRegister::kConfigIommu, 0));
+    for (const RootPortConfig& port : parts_.config.root_ports)
+      if (port.iommu == iommu)
+        TEEIO_TRY(setreg(iommu, tdx::IommuRegister::kConfigRootPort, port.bdf.rid()));
+    return {};
+  }
+
   /// Of the newer API: the pages as a list, the IOMMU by its registers.
   tdx::LeafResult setup_iommu(tdx::Module& module, std::uint32_t iommu, Hpa root, Hpa queue) {
-    if (parts_.config.tdx_g2) return module.tdh_iommu_setup(iommu, root, queue);
     const auto list = parts_.memory.alloc_page();
     TEEIO_CHECK(list.has_value(), "a machine that boots has a page");
     const bool written =

@@ -86,7 +86,7 @@ TEST(FaultPoints, OfTheTdxModuleFailInSomeScenario) {
   expect_all(fault_points("firmware/tdx", R"re(\.fails = "([A-Z.]+) fails")re"), fired,
              // What no host of ours calls, and what only comes after another failure.
              {"TDH.DMAR.READ fails", "TDH.MMIOMT.RD fails", "TDH.DEVIFMT.RD fails",
-              "TDH.MEM.SHARED.SEPT.WR fails", "TDH.IOMMU.CLEAR fails"});
+              "TDH.MEM.SHARED.SEPT.WR fails", "TDH.IOMMU.GETREG fails", "TDH.IOMMU.CLEAR fails"});
 }
 
 TEST(FaultPoints, OfTheSecureProcessorFailInSomeScenario) {

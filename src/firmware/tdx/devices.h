@@ -109,6 +109,19 @@ struct QueueEntry {
   std::uint32_t taken = 0;  ///< descriptors of it that PROCESS has taken already
 };
 
+/// G2: pages of a queue, one behind the other. Source: tdxio branch, iommu_defs.h, iq_buffer_t.
+struct IommuQueue {
+  Hpa base{0};
+  std::uint32_t pages = 0;
+};
+/// G2: what SETREG has brought. Source: tdxio branch, iommu_defs.h, iommu_config_t.
+struct IommuPages {
+  IommuQueue queue, context;
+  Hpa root_table{0};
+  std::array<Hpa, 2> stream_info{};
+  Hpa spdm_directory{0};
+};
+
 struct IommuState {
   IommuState(const schedule::Monitor& mutex, std::uint32_t id)
       : sessions({&mutex, kSessions, id}),
@@ -120,7 +133,10 @@ struct IommuState {
   Hpa registers{0};
   TryLock lock;  ///< configuration lock, with host priority
   bool configured = false;
-  std::uint32_t generation = 0;  ///< clears so far
+  std::vector<const hw::RootPort*> ready_ports;  ///< that CONFIG_RP was for; G3: all
+  IommuPages pages;                              ///< G2
+  bool configuring = false, clearing = false;    ///< G2: the IOMMU takes its time
+  std::uint32_t generation = 0;                  ///< clears so far
   Hpa root_table{0};
   std::uint32_t active_spdm_session_count = 0;
   schedule::RecordedMap<std::uint32_t, SpdmSession> sessions;

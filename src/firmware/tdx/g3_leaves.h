@@ -25,6 +25,8 @@ class G3Leaves {
   /// 128. `registers`: of an IOMMU as ACPI's DMAR table has it; `pages`: kIommuPages, the
   /// trusted root table first. RCX: its id. OPERAND_INVALID(RCX) for one without TDX Connect.
   LeafResult tdh_iommu_setup(Hpa registers, HpaArray pages);
+  /// 129. Sessions left → IOMMU_INVALID_STATE. The pages come back by RECLAIM.
+  LeafResult tdh_iommu_clear(std::uint32_t iommu);
   /// 130. A session for the DSM of `function`: kSpdmPages. RCX: its id.
   LeafResult tdh_spdm_create(FunctionId function, HpaArray pages);
   /// 131. `list`: a page of the host's, for the addresses of the session's pages. RCX: that

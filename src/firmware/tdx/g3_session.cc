@@ -148,8 +148,20 @@ LeafResult G3Leaves::tdh_iommu_setup(Hpa registers, HpaArray pages) {
     if (port->free_streams() != port->streams()) return leaf.refuse("root_port");
   leaf.give_way();
   const auto id = static_cast<std::uint32_t>(at - s_.iommus.begin());
-  setup_iommu(s_, id, donated[0], donated[1]);
+  for (const Hpa page : donated) s_.take_iommu_page(id, page);
+  at->ready_ports.assign(at->root_ports.begin(), at->root_ports.end());
+  start_iommu(*at, donated[0]);
   return {.status = {}, .rcx = id};
+}
+
+LeafResult G3Leaves::tdh_iommu_clear(std::uint32_t iommu) {
+  Leaf leaf(s_, row::kG3IommuClear);
+  TDX_TRY(leaf.may_fail());
+  TDX_ASSIGN(const IommuState* const state, leaf.iommu(iommu));
+  if (state->active_spdm_session_count != 0) return leaf.refuse("sessions");
+  leaf.give_way();
+  stop_iommu(s_, iommu);
+  return {};
 }
 
 LeafResult G3Leaves::tdh_spdm_create(FunctionId function, HpaArray pages) {

@@ -340,6 +340,7 @@ Checked<IommuState*> Leaf::iommu(std::uint32_t id) {
   IommuState& iommu = s.iommus[id];
   TDX_TRY(take_host_priority(iommu.lock, "iommu_busy", Operand::kRcx));
   if (!iommu.configured) return refuse("iommu_state");
+  if (iommu.ready_ports.size() != iommu.root_ports.size()) return refuse("root_ports");
   return &iommu;
 }
 

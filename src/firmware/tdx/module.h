@@ -190,13 +190,15 @@ class Module final : public GuestView {
   /// functions use shared addresses. `entry` is the host's, nobody looks at it.
   LeafResult tdh_mem_shared_sept_wr(Hpa tdr, Gpa gpa, Level level, std::uint64_t entry);
 
-  // --- IOMMU, SPDM, IDE (spdm_session.cc, ide_stream.cc) ---
+  // --- IOMMU, SPDM, IDE (iommu_registers.cc, spdm_session.cc, ide_stream.cc) ---
 
-  /// 128 (later numbering). Donates the trusted root table and the invalidation
-  /// queue, and turns the trusted side on. RP_IDE_MUST_BE_DISABLED.
-  LeafResult tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queue);
-  /// 129. Sessions left → IOMMU_INVALID_STATE. The pages come back by RECLAIM.
-  LeafResult tdh_iommu_clear(std::uint32_t iommu);
+  /// 128. `value`: a page that the host donates; the requester ID of a root port; 0 of
+  /// kConfigIommu, which turns the trusted side on when all pages are there, and kClearIommu,
+  /// which turns it off: the pages come back by RECLAIM. ECMD_TIMEOUT of these two: the same
+  /// again, and nothing else before.
+  LeafResult tdh_iommu_setreg(std::uint32_t iommu, IommuRegister which, std::uint64_t value);
+  /// 129. R8: what the module keeps; of kId, where `iommu` is the register base, the IOMMU's id.
+  LeafResult tdh_iommu_getreg(std::uint64_t iommu, IommuRegister which);
   /// 130, 131.
   LeafResult tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, Hpa page);
   LeafResult tdh_spdm_delete(std::uint32_t iommu, std::uint32_t session);

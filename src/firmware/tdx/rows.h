@@ -42,14 +42,16 @@ extern const Row kMngCreate, kMngKeyConfig, kMngAddcx, kMngInit, kMrExtend, kMrF
     kPhymemPageReclaim;
 extern const Row kMemSeptAdd, kMemSeptRemove, kMemPageAdd, kMemPageAug, kMemPageRemove,
     kMemRangeBlock, kMemRangeUnblock, kMemTrack, kMemSharedSeptWr;
-extern const Row kIommuSetup, kIommuClear, kSpdmCreate, kSpdmDelete, kSpdmConnect, kSpdmRecollect,
-    kSpdmInfo, kSpdmDisconnect, kIdeStreamCreate, kIdeStreamBlock, kIdeStreamDelete, kIdeKmRequest,
-    kIdeKmResponse;
+extern const Row kIommuSetregPage, kIommuSetregConfig, kIommuSetregClear, kIommuSetregRootPort,
+    kIommuSetregClearRootPort, kIommuGetreg;
+extern const Row kSpdmCreate, kSpdmDelete, kSpdmConnect, kSpdmRecollect, kSpdmInfo, kSpdmDisconnect,
+    kIdeStreamCreate, kIdeStreamBlock, kIdeStreamDelete, kIdeKmRequest, kIdeKmResponse;
 extern const Row kDevifmtAdd, kDevifmtRemove, kDevifmtRd, kDevifCreate, kDevifRemove, kDevifRequest,
     kDevifResponse, kMmiomtAdd, kMmiomtRemove, kMmiomtSet, kMmiomtRd, kMmioMap, kMmioBlock,
     kMmioUnmap;
-extern const Row kG3IommuSetup, kG3SpdmCreate, kG3SpdmDelete, kG3SpdmConnect, kG3SpdmMng,
-    kG3SpdmDisconnect, kG3IdeStreamCreate, kG3IdeStreamBlock, kG3IdeStreamDelete, kG3IdeStreamKm;
+extern const Row kG3IommuSetup, kG3IommuClear, kG3SpdmCreate, kG3SpdmDelete, kG3SpdmConnect,
+    kG3SpdmMng, kG3SpdmDisconnect, kG3IdeStreamCreate, kG3IdeStreamBlock, kG3IdeStreamDelete,
+    kG3IdeStreamKm;
 extern const Row kDmarAdd, kDmarBlock, kDmarRead, kDmarRemove, kIqInvRequestIotlb, kIqInvRequest,
     kIqInvRequestTd, kIqInvProcess;
 extern const Row kTdgVpInfo, kTdgMemPageAccept, kTdgMmioAccept, kTdgDmarAccept, kTdgIqInvRequest,

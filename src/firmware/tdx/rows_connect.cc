@@ -9,11 +9,6 @@ namespace {
 using enum Code;
 using enum Operand;
 
-/// Of an IOMMU that is not set up yet.
-constexpr std::array<Check, 3> kNewIommu{
-    {{"iommu", kOperandInvalid, kRcx, "bad IOMMU id"},
-     {"no_iommu", kIommuInvalidState, kRcx, "no such IOMMU"},
-     {"iommu_busy", kOperandBusy, kRcx, "another leaf has the IOMMU"}}};
 /// A session that is there, by its index.
 constexpr auto kSession = join(kIommu, kSpdmId, spdm_entry(kRdx), no_spdm(kRdx));
 constexpr std::array<Check, 1> kBound{
@@ -31,12 +26,6 @@ consteval auto own_page(Operand o) {
   return unmet(kHeldAbove, own({{"busy", kOperandBusy, o, "another leaf has the page"}}));
 }
 
-constexpr auto kSetupChecks =
-    join(kApi, kNewIommu, own({{"iommu_state", kIommuInvalidState, kRcx, "the IOMMU is set up"}}),
-         free_page(kRdx), free_page(kR8),
-         own({{"root_port", kRpIdeMustBeDisabled, kRcx, "a root port's IDE stream is on"}}));
-constexpr auto kClearChecks =
-    join(kIommu, own({{"sessions", kIommuInvalidState, kRcx, "SPDM sessions are left"}}));
 constexpr auto kSpdmCreateChecks =
     join(kApi, kIommu, kSpdmId, free_page(kR8), spdm_entry(kRdx),
          own({{"spdm_present", kSpdmEntryAlreadyPresent, kRdx, "the session exists"}}));
@@ -99,25 +88,6 @@ constexpr std::string_view kPosted =
 
 }  // namespace
 
-constinit const Row kIommuSetup{
-    .number = 128,
-    .name = "TDH.IOMMU.SETUP",
-    .detail = {},
-    .fails = "TDH.IOMMU.SETUP fails",
-    .source = "tdh_iommu_setreg.c and iommu.c, configure_iommu() and configure_rp()",
-    .checks = kSetupChecks,
-    .effect = "the trusted side is on, with the host's root table and queue",
-    .differs = "one leaf stands for the sequence of SETREG, and never takes time",
-    .only = Api::kG2};
-constinit const Row kIommuClear{
-    .number = 129,
-    .name = "TDH.IOMMU.CLEAR",
-    .detail = {},
-    .fails = "TDH.IOMMU.CLEAR fails",
-    .source = "tdh_iommu_setreg.c and iommu.c, clear_rp() and clear_iommu()",
-    .checks = kClearChecks,
-    .effect = "the trusted side is off; its pages come back by RECLAIM",
-    .differs = "one leaf stands for the sequence of SETREG, and never takes time"};
 constinit const Row kSpdmCreate{.number = 130,
                                 .name = "TDH.SPDM.CREATE",
                                 .detail = {},

@@ -102,6 +102,12 @@ constexpr auto kStreamCreateChecks = join(
     one_page(kR8), free_page(kR8),
     own({{"hardware", kOperandInvalid, kRcx, "the root port does not take the stream",
           "the module takes registers and an id that are free"}}));
+constexpr auto kClearChecks =
+    join(kApi, own({{"iommu", kOperandInvalid, kRcx, "bad IOMMU id"},
+                    {"no_iommu", kIommuInvalidState, kRcx, "no such IOMMU"},
+                    {"iommu_busy", kOperandBusy, kRcx, "another leaf has the IOMMU"},
+                    {"iommu_state", kIommuInvalidState, kRcx, "the IOMMU is not set up"},
+                    {"sessions", kIommuInvalidState, kRcx, "SPDM sessions are left"}}));
 constexpr auto kStreamBlockChecks = join(kApi, session(kRcx), kStream, kNotBlocked);
 constexpr auto kStreamDeleteChecks =
     join(kApi, session(kRcx), kStream,
@@ -136,6 +142,16 @@ constinit const Row kG3IommuSetup{
         "the trusted side is on, with the host's root table and queue; RCX: the IOMMU's id. A "
         "host takes OPERAND_INVALID for an IOMMU without TDX Connect",
     .differs = "two pages; the order of checks is a guess",
+    .only = Api::kG3};
+constinit const Row kG3IommuClear{
+    .number = 129,
+    .name = "TDH.IOMMU.CLEAR",
+    .detail = "G3",
+    .fails = "TDH.IOMMU.CLEAR fails",
+    .source = kDriver,
+    .checks = kClearChecks,
+    .effect = "the trusted side is off; its pages come back by RECLAIM",
+    .differs = kGuess,
     .only = Api::kG3};
 constinit const Row kG3SpdmCreate{.number = 130,
                                   .name = "TDH.SPDM.CREATE",

@@ -111,13 +111,14 @@ consteval std::array<Check, 1> object(Operand o, Code code) {
   return {{{"object", code, o, "the message page holds no data object"}}};
 }
 
-/// iommu_common.h, general_check_and_lock_iommu_config(), whose last check is of root ports
-/// that were not configured.
-inline constexpr std::array<Check, 4> kIommu{
+/// iommu_common.h, general_check_and_lock_iommu_config().
+inline constexpr std::array<Check, 5> kIommu{
     {{"iommu", Code::kOperandInvalid, Operand::kRcx, "bad IOMMU id"},
      {"no_iommu", Code::kIommuInvalidState, Operand::kRcx, "no such IOMMU"},
      {"iommu_busy", Code::kOperandBusy, Operand::kRcx, "another leaf has the IOMMU"},
-     {"iommu_state", Code::kIommuInvalidState, Operand::kRcx, "the IOMMU is not set up"}}};
+     {"iommu_state", Code::kIommuInvalidState, Operand::kRcx, "the IOMMU is not set up"},
+     {"root_ports", Code::kRpNotConfigured, Operand::kRcx,
+      "a root port of the IOMMU is not set up"}}};
 /// The same for an IOMMU that something stands on: only its lock can be met.
 inline constexpr std::array<Check, 1> kOwnIommu{
     {{"iommu_busy", Code::kOperandBusy, Operand::kRcx, "another leaf has the IOMMU"}}};

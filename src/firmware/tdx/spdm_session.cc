@@ -8,7 +8,7 @@
 #include "firmware/tdx/messages.h"
 #include "hw/root_port.h"
 
-// IOMMU set-up and SPDM sessions.
+// What an IOMMU is set up for, and SPDM sessions.
 
 namespace teeio::tdx {
 namespace {
@@ -43,13 +43,24 @@ LeafResult ask(Leaf& leaf, Hpa message, SpdmSession& spdm, const Bytes& request)
 
 }  // namespace
 
-void setup_iommu(State& s, std::uint32_t iommu, Hpa root_table, Hpa queue) {
+void start_iommu(IommuState& iommu, Hpa root_table) {
+  iommu.root_table = root_table;
+  iommu.configured = true;
+  iommu.iommu->set_root(hw::TBit::kTrusted, root_table);
+}
+
+void stop_iommu(State& s, std::uint32_t iommu) {
   IommuState& state = s.iommus[iommu];
-  s.take_iommu_page(iommu, root_table);
-  s.take_iommu_page(iommu, queue);
-  state.root_table = root_table;
-  state.configured = true;
-  state.iommu->set_root(hw::TBit::kTrusted, root_table);
+  state.iommu->set_root(hw::TBit::kTrusted, std::nullopt);
+  state.iommu->invalidate_all(hw::TBit::kTrusted);
+  auto& dmar = s.dmar;
+  for (auto at = dmar.begin(); at != dmar.end();)
+    at = std::get<0>(at->first) == iommu ? dmar.erase(at) : std::next(at);
+  state.queue.clear();
+  state.ready_ports.clear();
+  state.pages = {};
+  state.configured = false;
+  ++state.generation;
 }
 
 void make_session(State& s, std::uint32_t iommu, std::uint32_t session, std::vector<Hpa> pages) {
@@ -86,40 +97,6 @@ void forget_connection(SpdmSession& spdm) {
   spdm.operation.reset();
   spdm.info.clear();
   spdm.info_hash = {};
-}
-
-LeafResult Module::tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queue) {
-  Leaf leaf(*state_, row::kIommuSetup);
-  TDX_TRY(leaf.may_fail());
-  if (iommu >= kMaxIommus) return leaf.refuse("iommu");
-  if (iommu >= leaf.s.iommus.size()) return leaf.refuse("no_iommu");
-  IommuState& state = leaf.s.iommus[iommu];
-  TDX_TRY(leaf.take_host_priority(state.lock, "iommu_busy", Operand::kRcx));
-  if (state.configured) return leaf.refuse("iommu_state");
-  TDX_TRY(leaf.free_page(root_table, Operand::kRdx));
-  TDX_TRY(leaf.free_page(queue, Operand::kR8));
-  for (hw::RootPort* port : state.root_ports)
-    if (port->free_streams() != port->streams()) return leaf.refuse("root_port");
-  leaf.give_way();
-  setup_iommu(leaf.s, iommu, root_table, queue);
-  return {};
-}
-
-LeafResult Module::tdh_iommu_clear(std::uint32_t iommu) {
-  Leaf leaf(*state_, row::kIommuClear);
-  TDX_TRY(leaf.may_fail());
-  TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
-  if (state->active_spdm_session_count != 0) return leaf.refuse("sessions");
-  leaf.give_way();
-  state->iommu->set_root(hw::TBit::kTrusted, std::nullopt);
-  state->iommu->invalidate_all(hw::TBit::kTrusted);
-  auto& dmar = leaf.s.dmar;
-  for (auto at = dmar.begin(); at != dmar.end();)
-    at = std::get<0>(at->first) == iommu ? dmar.erase(at) : std::next(at);
-  state->queue.clear();
-  state->configured = false;
-  ++state->generation;
-  return {};
 }
 
 LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, Hpa page) {

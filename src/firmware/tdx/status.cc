@@ -80,6 +80,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kTdHasAttachedDevices, "TDX_TD_HAS_ATTACHED_DEVICES");
     TDX_CODE(kIotlbTrackingNotRequired, "TDX_IOMMU_IOTLB_TRACKING_NOT_REQUIRED");
     TDX_CODE(kIommuMtPageInUse, "TDX_IOMMU_MT_PAGE_IN_USE");
+    TDX_CODE(kKcbMustBeDisabled, "TDX_IOMMU_KCB_MUST_BE_DISABLED");
     TDX_CODE(kDevifHasMappedDma, "TDX_DEVIF_HAS_MAPPED_DMA");
     TDX_CODE(kDevifmtNotPresent, "TDX_DEVIFMT_NOT_PRESENT");
     TDX_CODE(kDevifInvalidMetadata, "TDX_DEVIF_INVALID_METADATA");

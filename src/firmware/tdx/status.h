@@ -83,6 +83,7 @@ enum class Code : std::uint32_t {
   kTdHasAttachedDevices = 0xC0000F3A,
   kIotlbTrackingNotRequired = 0xC0000F3B,
   kIommuMtPageInUse = 0xC0000F3D,
+  kKcbMustBeDisabled = 0xC0000F3E,
   kDevifHasMappedDma = 0xC0000F3F,
   kDevifmtNotPresent = 0xC0000F40,
   kDevifInvalidMetadata = 0xC0000F41,

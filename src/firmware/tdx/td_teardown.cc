@@ -37,13 +37,14 @@ LeafResult Module::tdh_mng_vpflushdone(Hpa tdr) {
   return {};
 }
 
+/// A key that was written back waits until KEY.FREEID all the same (KOT_STATE_HKID_FLUSHED).
 LeafResult Module::tdh_phymem_cache_wb() {
   Leaf leaf(*state_, row::kPhymemCacheWb);
   TDX_TRY(leaf.take(leaf.s.to_take(&State::wbcache), "wbcache", Operand::kWbcache));
   TDX_TRY(leaf.share(leaf.s.to_share(&State::kot), "kot", Operand::kKot));
   bool any = false;
   for (const HkidState state : std::as_const(leaf.s.hkids))
-    any = any || state == HkidState::kFlushedVps;
+    any = any || state == HkidState::kFlushedVps || state == HkidState::kWrittenBack;
   if (!any) return leaf.remark("ready");
   TDX_TRY(leaf.may_be_interrupted("TDH.PHYMEM.CACHE.WB interrupted"));
   leaf.give_way();

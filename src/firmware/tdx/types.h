@@ -39,7 +39,7 @@ inline constexpr std::uint32_t kMaxSpdm = 256;    ///< sessions an IOMMU
 /// Descriptors of 32 bytes in an invalidation queue of one page, of which one stays free.
 /// Source: tdxio branch, iommu.c, configure_iommu().
 inline constexpr std::uint32_t kQueueDescriptors = 127;
-inline constexpr std::uint32_t kIommuPages = 2;     ///< trusted root table, invalidation queue
+inline constexpr std::uint32_t kIommuPages = 2;     ///< G3: trusted root table, invalidation queue
 inline constexpr unsigned kDevifmtLevels = 4;       ///< table levels, root = 4
 inline constexpr unsigned kMmiomtLevels = 5;        ///< table levels, root = 5
 inline constexpr std::size_t kDeviceInfoHash = 48;  ///< bytes
@@ -52,6 +52,27 @@ struct Check;
 /// The public generations of TDX Connect's API. Source of G2: intel/tdx-module, tdxio branch,
 /// 2023; of G3: the posted Linux host driver, "[PATCH v1 00/26] TDX Connect" (2025-11).
 enum class Api : std::uint8_t { kG2, kG3 };
+
+/// G2: what SETREG and GETREG name in RDX: pages of the IOMMU's, and what is done with it.
+/// Source: tdxio branch, iommu_defs.h, iommu_register_id_e.
+enum class IommuRegister : std::uint32_t {
+  kId = 0x8000'0001,
+  kState = 0x8000'0002,
+  kQueue = 0x8000'0003,
+  kQueueContext = 0x8000'0004,
+  kRootTable = 0x8000'0005,
+  kStreamInfo0 = 0x8000'0006,
+  kStreamInfo1 = 0x8000'0007,
+  kSpdmDirectory = 0x8000'0008,
+  kConfigIommu = 0x8000'0009,
+  kClearIommu = 0x8000'000a,
+  kConfigRootPort = 0x8000'000b,
+  kClearRootPort = 0x8000'000c,
+};
+/// Those that want a page before CONFIG_IOMMU.
+inline constexpr std::array kIommuPageRegisters{
+    IommuRegister::kQueue,       IommuRegister::kQueueContext, IommuRegister::kRootTable,
+    IommuRegister::kStreamInfo0, IommuRegister::kStreamInfo1,  IommuRegister::kSpdmDirectory};
 
 /// HPA_ARRAY_T: a page, or a page with the addresses of several: 51:12 address, 63:55 how
 /// many, less one. Source: posted Linux, tdx.c, hpa_array_t_assign_raw().

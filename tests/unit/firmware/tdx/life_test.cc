@@ -76,8 +76,8 @@ TEST_F(Life, OfSetUpAndTearDownLeavesTheModuleWithTheIommuPagesOnly) {
   free_metadata();
   destroy(td);
   disconnect();
-  EXPECT_EQ(module.pages_owned(), kIommuPages);
-  ASSERT_OK(module.tdh_iommu_clear(kIommu));
+  EXPECT_EQ(module.pages_owned(), kIommuPageRegisters.size());
+  clear_iommu();
   EXPECT_EQ(port.free_streams(), port.streams());
 }
 
@@ -90,14 +90,18 @@ TEST_F(Life, AnIommusPagesComeBackOnceThatIommuIsCleared) {
        .iommus = {{.iommu = &iommu, .root_ports = {&port}}, {.iommu = &second, .root_ports = {}}},
        .api = Api::kG2,
        .channels = spdm::ChannelSetup{}}};
-  const std::array pages{page(), page()};
-  ASSERT_OK(both.tdh_iommu_setup(1, pages[0], pages[1]));
+  config_iommu(both, 1);
+  std::vector<Hpa> pages;
+  for (const IommuRegister which : kIommuPageRegisters) {
+    const bool queue = which == IommuRegister::kQueue || which == IommuRegister::kQueueContext;
+    pages.push_back(Hpa{both.tdh_iommu_getreg(1, which).r8 - (queue ? 1 : 0)});
+  }
   for (const Hpa taken : pages) {
     const LeafResult refused = both.tdh_phymem_page_reclaim(taken);
     EXPECT_CODE(refused, Code::kIommuMtPageInUse);
     EXPECT_EQ(refused.rdx, 1U);
   }
-  ASSERT_OK(both.tdh_iommu_clear(1));
+  ASSERT_OK(both.tdh_iommu_setreg(1, IommuRegister::kClearIommu, 0));
   for (const Hpa taken : pages) {
     const LeafResult given = both.tdh_phymem_page_reclaim(taken);
     EXPECT_OK(given);

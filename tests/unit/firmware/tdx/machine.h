@@ -141,7 +141,20 @@ class Machine : public testing::Test {
     ASSERT_TRUE(memory.write(to, answer).has_value());
   }
 
-  void setup_iommu() { ASSERT_OK(module.tdh_iommu_setup(kIommu, page(), page())); }
+  void setup_iommu() {
+    config_iommu(module, kIommu);
+    ASSERT_OK(module.tdh_iommu_setreg(kIommu, IommuRegister::kConfigRootPort, port.bdf().rid()));
+  }
+  /// Without its root ports.
+  void config_iommu(Module& of, std::uint32_t id) {
+    for (const IommuRegister which : kIommuPageRegisters)
+      ASSERT_OK(of.tdh_iommu_setreg(id, which, raw(page())));
+    ASSERT_OK(of.tdh_iommu_setreg(id, IommuRegister::kConfigIommu, 0));
+  }
+  void clear_iommu() {
+    ASSERT_OK(module.tdh_iommu_setreg(kIommu, IommuRegister::kClearRootPort, port.bdf().rid()));
+    ASSERT_OK(module.tdh_iommu_setreg(kIommu, IommuRegister::kClearIommu, 0));
+  }
 
   void connect_spdm() {
     ASSERT_OK(module.tdh_spdm_create(kIommu, kSession, page()));

@@ -10,7 +10,6 @@ using enum Operand;
 
 // ---- IOMMUs and sessions
 
-void with_iommu(M& m) { m.setup_iommu(); }
 /// A session that is not bound yet.
 void with_session(M& m) {
   m.setup_iommu();
@@ -38,24 +37,6 @@ LeafResult recollect(M& m) {
 }
 
 const Cases kSessionCases{
-    {.row = &row::kIommuSetup,
-     .prepare =
-         [](M& m) {
-           m[kRdx] = raw(m.page());
-           m[kR8] = raw(m.page());
-         },
-     .call =
-         [](M& m) { return m.module.tdh_iommu_setup(m.iommu_id, m.page_in(kRdx), m.page_in(kR8)); },
-     .wrong = {{"iommu_state", with_iommu},
-               {"root_port",
-                [](M& m) {
-                  EXPECT_TRUE(
-                      m.port.configure_stream(0, {.stream_id = 1, .memory = {}}).has_value());
-                }}}},
-    {.row = &row::kIommuClear,
-     .prepare = with_iommu,
-     .call = [](M& m) { return m.module.tdh_iommu_clear(m.iommu_id); },
-     .wrong = {{"sessions", [](M& m) { m.the_iommu().active_spdm_session_count = 1; }}}},
     {.row = &row::kSpdmCreate,
      .prepare =
          [](M& m) {
@@ -233,7 +214,7 @@ const Cases kStreamCases{
                   (void)m.port.release_stream(0);
                   m.the_iommu().sessions.clear();
                   m.the_iommu().active_spdm_session_count = 0;
-                  EXPECT_OK(m.module.tdh_iommu_clear(M::kIommu));
+                  m.clear_iommu();
                   enabling(m, false);
                 }}}}};
 

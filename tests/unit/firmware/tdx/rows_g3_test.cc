@@ -87,6 +87,10 @@ const Cases kSessionCases{
                   EXPECT_TRUE(
                       m.port.configure_stream(0, {.stream_id = 1, .memory = {}}).has_value());
                 }}}},
+    {.row = &row::kG3IommuClear,
+     .prepare = with_iommu,
+     .call = [](M& m) { return g3(m).tdh_iommu_clear(m.iommu_id); },
+     .wrong = {{"sessions", [](M& m) { m.the_iommu().active_spdm_session_count = 1; }}}},
     {.row = &row::kG3SpdmCreate,
      .prepare = with_iommu,
      .call = create,
