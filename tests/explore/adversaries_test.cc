@@ -93,7 +93,7 @@ std::string document() {
     out += "\n";
   }
   out +=
-      "\n## One object of an exchange is lost, repeated or given again\n\n"
+      "\n## One object of an exchange is lost, repeated, late or given again\n\n"
       "The host carries data objects between firmware and device, in sessions. For each object "
       "of connect, bind, a guest's attestation and start, and unbind, each way to meddle with "
       "it: the first refusal that follows, what the host does to have the device again, and of "

@@ -1,4 +1,4 @@
-// A hostile host loses, repeats or gives again any one object of connect, bind, a guest's
+// A hostile host loses, repeats, delays or gives again any one object of connect, bind, a guest's
 // start, unbind. The guest starts only what it attested, teardown goes through whatever was
 // lost, and docs/adversaries.md says what brings the card back.
 
@@ -80,7 +80,9 @@ void meddle_with_connect(const Config& design) {
   const auto connected = stage.machine().connect_cards();
   host.stop();
   host.result().failed = !connected;
-  if (!connected) must(stage.machine().connect_cards());
+  // What comes late comes with the second attempt, and may spoil that too.
+  const bool helped = !connected && host.keeps() && stage.machine().connect_cards();
+  if (!connected && !helped) must(stage.machine().connect_cards());
   end(host, stage, recover(stage, vmm, !connected));
 }
 
@@ -155,12 +157,13 @@ void add_meddling_scenarios(std::vector<MachineScenario>& all) {
                    .fits = has_every_door,
                    .failures = 1});
   };
-  add("meddle/connect", "the host loses, repeats or replays one object of connect",
+  add("meddle/connect", "the host loses, repeats, delays or replays one object of connect",
       meddle_with_connect);
-  add("meddle/bind", "the host loses, repeats or replays one object of bind", meddle_with_bind);
-  add("meddle/start", "the host loses, repeats or replays one object of a guest's start",
+  add("meddle/bind", "the host loses, repeats, delays or replays one object of bind",
+      meddle_with_bind);
+  add("meddle/start", "the host loses, repeats, delays or replays one object of a guest's start",
       meddle_with_start);
-  add("meddle/unbind", "the host loses, repeats or replays one object of unbind",
+  add("meddle/unbind", "the host loses, repeats, delays or replays one object of unbind",
       meddle_with_unbind);
 }
 

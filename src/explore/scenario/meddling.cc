@@ -34,6 +34,10 @@ std::string_view meddling_name(Meddling how) {
       return "sends the request before once more";
     case Meddling::kGivesOld:
       return "gives the answer before once more";
+    case Meddling::kSendsLater:
+      return "sends a request behind the next one";
+    case Meddling::kGivesLater:
+      return "gives an answer in place of the next one";
     case Meddling::kCardGone:
       return "brings no answers from here on";
   }
@@ -72,14 +76,26 @@ void MeddlingHost::start(object::Trace& trace) {
   tsm::set_meddler(this);
 }
 
+MeddlingHost::~MeddlingHost() { tsm::set_meddler(nullptr); }
+
 void MeddlingHost::stop() {
-  tsm::set_meddler(nullptr);
+  if (!kept_) tsm::set_meddler(nullptr);
   listens_ = false;
 }
 
+/// What was kept comes with this object: a request behind it, or an answer in place of its own.
+Result<Bytes> MeddlingHost::carry_with_kept(ByteView object, const Carry& carry) {
+  const Bytes kept = *std::exchange(kept_, std::nullopt);
+  auto answer = carry(object);
+  if (result_.how == Meddling::kGivesLater) return kept;
+  (void)carry(kept);
+  return answer;
+}
+
 Result<Bytes> MeddlingHost::exchange(ByteView object, const Carry& carry) {
-  if (result_.how == Meddling::kCardGone) return no_answer();
-  if (result_.how != Meddling::kNone) return carry(object);
+  if (kept_) return carry_with_kept(object, carry);
+  if (listens_ && result_.how == Meddling::kCardGone) return no_answer();
+  if (!listens_ || result_.how != Meddling::kNone) return carry(object);
   result_.object = result_.messages.size();
   result_.messages.emplace_back();
   result_.how = Meddling{static_cast<std::uint8_t>(schedule::choose(kMeddlings, kMeddlingChoice))};
@@ -116,6 +132,14 @@ Result<Bytes> MeddlingHost::meddle(ByteView object, const Carry& carry) {
     case Meddling::kGivesOld:
       (void)carry(object);
       return last_answer_ ? Result<Bytes>(*last_answer_) : no_answer();
+    case Meddling::kSendsLater:
+      kept_ = Bytes(object.begin(), object.end());
+      return no_answer();
+    case Meddling::kGivesLater: {
+      auto answer = carry(object);
+      if (answer) kept_ = std::move(*answer);
+      return no_answer();
+    }
   }
   return no_answer();
 }

@@ -22,9 +22,11 @@ enum class Meddling : std::uint8_t {
   kGivesSecond,   ///< the same, and the firmware gets the second answer
   kSendsOld,      ///< the device gets the object before this one once more
   kGivesOld,      ///< the firmware gets the answer before this one once more
+  kSendsLater,    ///< the device gets it behind the next one, and only that is answered
+  kGivesLater,    ///< the firmware gets its answer in place of the next one's
   kCardGone,      ///< from here on the device gives no answers
 };
-inline constexpr std::uint32_t kMeddlings = 8;
+inline constexpr std::uint32_t kMeddlings = 10;
 [[nodiscard]] std::string_view meddling_name(Meddling how);  ///< literal: "loses a request"
 
 /// How far back a host must go after it meddled, to have the device again.
@@ -56,10 +58,14 @@ struct Meddled {
 /// Lifetime: made before the Stage that it meddles with, and outlives it.
 class MeddlingHost final : public tsm::Meddler, public object::TraceSink {
  public:
-  /// From here on, until stop(): of the machine whose trace this is.
+  ~MeddlingHost() override;
+  /// From here on, until stop(): of the machine whose trace this is. What it has kept then
+  /// still comes with the next object, whoever carries that.
   void start(object::Trace& trace);
   void stop();
   [[nodiscard]] Meddled& result() { return result_; }
+  /// Something comes with the next object.
+  [[nodiscard]] bool keeps() const { return kept_.has_value(); }
 
   Result<Bytes> exchange(ByteView object, const Carry& carry) override;
   void on_event(const object::Event& event) override;
@@ -68,10 +74,12 @@ class MeddlingHost final : public tsm::Meddler, public object::TraceSink {
  private:
   Result<Bytes> meddle(ByteView object, const Carry& carry);
   Result<Bytes> carry_once(ByteView object, const Carry& carry);
+  Result<Bytes> carry_with_kept(ByteView object, const Carry& carry);
 
   bool listens_ = false;
   Meddled result_;
   std::optional<Bytes> last_object_, last_answer_;
+  std::optional<Bytes> kept_;  ///< an object, or an answer, for the next exchange
 };
 
 /// From now on `watch` is told what came of each schedule's meddling; empty: nobody is.
