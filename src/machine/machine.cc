@@ -198,6 +198,12 @@ Result<void> Machine::disconnect_cards() {
   return {};
 }
 
+Result<void> Machine::refresh_keys() {
+  for (const auto& card : impl_->tee_cards)
+    TEEIO_TRY(impl_->pci_tsm.refresh_keys(card->functions().front()->bdf()));
+  return {};
+}
+
 void Machine::remove_function(Bdf bdf) {
   const object::DelayedPuts puts;
   impl_->remove(bdf);

@@ -38,6 +38,8 @@ class Machine {
   Result<void> connect_cards();
   /// The opposite, card by card. Errors: as a write to tsm/disconnect.
   Result<void> disconnect_cards();
+  /// New IDE keys for every connected card: PciTsm::refresh_keys().
+  Result<void> refresh_keys();
   /// A write to the function's `remove`.
   void remove_function(Bdf bdf);
   /// The TSM's driver is unloaded (tsm_unregister()): what it had bound is unbound,

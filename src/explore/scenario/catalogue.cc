@@ -61,6 +61,7 @@ std::span<const MachineScenario> catalogue() {
     add_ioeventfd_scenarios(all);
     add_adversary_scenarios(all);
     add_meddling_scenarios(all);
+    add_key_scenarios(all);
     add_translation_scenarios(all);
     add_private_page_scenarios(all);
     add_known_scenarios(all);

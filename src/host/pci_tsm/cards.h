@@ -56,6 +56,12 @@ class Cards {
     cards_.erase(at);
   }
 
+  /// Precondition: the card is connected.
+  [[nodiscard]] Card& of(const hw::PciFunction& pf0) {
+    const auto at = cards_.find(pf0.bdf());
+    TEEIO_CHECK(at != cards_.end(), "the card is not connected");
+    return at->second;
+  }
   /// Whose stream the function's requester ID is in. A card's begin with PF0's: of those that
   /// begin no later only the last can have it.
   [[nodiscard]] Card* with_stream_of(const hw::PciFunction& function) {

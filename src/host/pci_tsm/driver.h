@@ -70,7 +70,7 @@ struct GuestOutcome {
 /// run, in which order, and what happens when one refuses.
 ///
 /// Locking: connect() and disconnect() run with pci_tsm_rwsem (write) and the
-/// DSM's lock; bind(), unbind() and guest_request() with it (read) and the
+/// DSM's lock; refresh_keys(), bind(), unbind() and guest_request() with it (read) and the
 /// DSM's lock. None may call back into PciTsm.
 class Driver {
  public:
@@ -93,6 +93,11 @@ class Driver {
   virtual Result<void> connect(hw::PciFunction& pf0) = 0;
   /// Undoes connect(). Precondition: no function of the card is bound.
   virtual void disconnect(hw::PciFunction& pf0) = 0;
+
+  /// New IDE keys for a connected card, in the key set that is not in use, while its functions go
+  /// on. Errors: EOPNOTSUPP the platform has no such thing; the firmware's or the device's. Then
+  /// the keys of before stay, but the stream may take no others any more.
+  virtual Result<void> refresh_keys(hw::PciFunction& pf0);
 
   /// Confidential set-up of `tdi` for `vm`. On success the TDI is in the state
   /// in which the vendor's host leaves it: CONFIG_LOCKED on TDX Connect, still

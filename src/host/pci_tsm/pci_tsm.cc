@@ -159,6 +159,26 @@ void PciTsm::disconnect_locked(Function& pf0) {
   pf0.context.reset();
 }
 
+Result<void> Driver::refresh_keys(hw::PciFunction& /*pf0*/) {
+  return fail(Errno::kOpNotSupp, "the platform's driver refreshes no IDE keys");
+}
+
+Result<void> PciTsm::refresh_keys(Bdf bdf) {
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr || !function->context)
+    return fail(Errno::kNxio, "the device is not connected to a TSM");
+  Function* dsm = this->dsm(*function);
+  TEEIO_CHECK(dsm != nullptr, kWithoutDsm);
+  const schedule::Lock dsm_lock(*dsm->lock);
+  Driver* tsm = driver(function->context->tsm);
+  TEEIO_CHECK(tsm != nullptr, kWithoutTsm);
+  auto call = trace_.call(Lane::kHostTsm, "refresh keys", {.function = bdf});
+  auto refreshed = tsm->refresh_keys(*dsm->function);
+  if (!refreshed) call.refuse(refreshed.error());
+  return refreshed;
+}
+
 Result<void> PciTsm::bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) {
   if (vm_file == nullptr) return fail(Errno::kInval, "bind needs a VM");
   kvm::Vm& vm = vm_of(*vm_file);

@@ -50,6 +50,11 @@ class PciTsm {
   /// (disconnect_store()). Unbinds every function of the card first.
   Result<void> disconnect(Bdf bdf, std::string_view text) TEEIO_EXCLUDES(rwsem_);
 
+  /// New IDE keys for a card that is connected. No public kernel has a caller, or a place for the
+  /// decision; the firmwares have the commands (TDH.IDE.STREAM.KM, RMI_PDEV_STREAM_KEY_REFRESH,
+  /// TIO_ROLL_KEY). Errors: ENXIO not connected; the driver's.
+  Result<void> refresh_keys(Bdf bdf) TEEIO_EXCLUDES(rwsem_);
+
   /// pci_tsm_bind(). Errors: EINVAL no VM or no TSM context; EBUSY bound to
   /// another VM; the driver's. Success again when bound to the same VM, also
   /// under another tdi_id. `vm_file` is only read: the caller holds it.

@@ -49,6 +49,7 @@ class CcaDriver final : public Driver {
 
   Result<void> connect(hw::PciFunction& pf0) override;
   void disconnect(hw::PciFunction& pf0) override;
+  Result<void> refresh_keys(hw::PciFunction& pf0) override;
   Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) override;
   void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
               TeardownHandlers& handlers) override;

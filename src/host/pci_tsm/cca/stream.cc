@@ -92,6 +92,17 @@ Result<void> CcaDriver::connect_stream(Card& card) {
   return driven;
 }
 
+Result<void> CcaDriver::refresh_keys(hw::PciFunction& pf0) {
+  Card& card = cards_.of(pf0);
+  const Hpa port = port_pdevs_[card.port.port->bdf()].pdev;
+  const auto begun = host_.rmm().pdev_stream_key_refresh(card.pdev, port, card.handle);
+  if (!begun.ok())
+    return std::unexpected(kvm::rmi_error(begun, "RMI_PDEV_STREAM_KEY_REFRESH failed"));
+  auto driven = drive_stream(card);
+  if (!driven) (void)host_.insist([&] { return host_.rmm().pdev_abort(card.pdev); });
+  return driven;
+}
+
 void CcaDriver::disconnect_stream(Card& card) {
   if (!card.streaming) return;
   const Hpa port = port_pdevs_[card.port.port->bdf()].pdev;

@@ -118,6 +118,11 @@ Result<void> SevDriver::measure(Card& card, const std::array<std::byte, 32>& non
   return {};
 }
 
+/// sev_tio_ide_refresh(), which dsm_connect() calls for a card that is connected.
+Result<void> SevDriver::refresh_keys(hw::PciFunction& pf0) {
+  return cards_.of(pf0).dsm->command(TioCommand::kRollKey);
+}
+
 void SevDriver::disconnect(hw::PciFunction& pf0) {
   cards_.disconnect(pf0, [this](Card& card) { undo_connect(card); });
 }

@@ -86,6 +86,12 @@ void TdxDriver::size_pools(IdeStreams& streams) {
   for (const auto& [domain, count] : sum) streams.set_pool(domain, static_cast<unsigned>(count));
 }
 
+Result<void> TdxDriver::refresh_keys(hw::PciFunction& pf0) {
+  Card& card = cards_.of(pf0);
+  if (card.stream_blocked) return fail(Errno::kIo, "the IDE stream is blocked");
+  return connect_->refresh_keys(card);
+}
+
 void TdxDriver::disconnect(hw::PciFunction& pf0) {
   cards_.disconnect(pf0, [this](Card& card) { undo_connect(card); });
 }

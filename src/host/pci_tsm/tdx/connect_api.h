@@ -31,6 +31,7 @@ struct TdxCard {
   Hpa message{0};               ///< a shared page for messages
   Hpa answer{0};                ///< G3: another, for their answers
   Bytes info{};                 ///< G3: device information, as the module gave it
+  std::uint8_t key_set = 0;     ///< G2: that the stream's keys are in
   std::uint8_t steps = 0;       ///< how many of connect's steps are done
   bool stream_blocked = false;  ///< by an emergency exit
 };
@@ -63,6 +64,8 @@ class ConnectApi {
   [[nodiscard]] virtual bool default_stream() const = 0;
   /// The root port's stream is enabled at the end.
   virtual Result<void> program_keys(TdxCard& card) = 0;
+  /// New keys, in the set that is not in use: the stream changes over to them.
+  virtual Result<void> refresh_keys(TdxCard& card) = 0;
   virtual void stop_keys(TdxCard& card) = 0;
   virtual tdx::LeafResult block_stream(TdxCard& card) = 0;
   virtual void delete_stream(TdxCard& card) = 0;

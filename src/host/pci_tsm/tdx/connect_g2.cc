@@ -32,7 +32,8 @@ class ConnectG2 final : public ConnectApi {
   void delete_session(TdxCard& card) override;
   Result<void> create_stream(TdxCard& card) override;
   [[nodiscard]] bool default_stream() const override { return false; }
-  Result<void> program_keys(TdxCard& card) override;
+  Result<void> program_keys(TdxCard& card) override { return program_set(card, card.key_set); }
+  Result<void> refresh_keys(TdxCard& card) override;
   void stop_keys(TdxCard& card) override;
   tdx::LeafResult block_stream(TdxCard& card) override;
   void delete_stream(TdxCard& card) override;
@@ -47,6 +48,7 @@ class ConnectG2 final : public ConnectApi {
   Result<void> carry_on(const TdxCard& card, std::size_t bytes) {
     return carry(host_, card, card.message, bytes, card.message);
   }
+  Result<void> program_set(const TdxCard& card, std::uint8_t key_set);
   Result<void> exchange_key(const TdxCard& card, KmObject object, const KmParameters& which);
 
   kvm::TdxHost& host_;
@@ -115,19 +117,28 @@ Result<void> ConnectG2::create_stream(TdxCard& card) {
   return std::unexpected(kvm::leaf_error(created, "TDH.IDE.STREAM.CREATE failed"));
 }
 
-Result<void> ConnectG2::program_keys(TdxCard& card) {
+Result<void> ConnectG2::program_set(const TdxCard& card, std::uint8_t key_set) {
   for (const KmObject object : {KmObject::kKeyProg, KmObject::kSetGo})
     for (const auto sub_stream : kSubStreams)
       for (const auto direction : kDirections)
-        TEEIO_TRY(exchange_key(card, object, {.sub_stream = sub_stream, .direction = direction}));
+        TEEIO_TRY(exchange_key(
+            card, object, {.sub_stream = sub_stream, .direction = direction, .key_set = key_set}));
+  return {};
+}
+
+Result<void> ConnectG2::refresh_keys(TdxCard& card) {
+  const auto other = static_cast<std::uint8_t>(1U - card.key_set);
+  TEEIO_TRY(program_set(card, other));
+  card.key_set = other;
   return {};
 }
 
 void ConnectG2::stop_keys(TdxCard& card) {
   for (const auto sub_stream : kSubStreams)
     for (const auto direction : kDirections)
-      (void)exchange_key(card, KmObject::kSetStop,
-                         {.sub_stream = sub_stream, .direction = direction});
+      (void)exchange_key(
+          card, KmObject::kSetStop,
+          {.sub_stream = sub_stream, .direction = direction, .key_set = card.key_set});
 }
 
 Result<void> ConnectG2::exchange_key(const TdxCard& card, KmObject object,

@@ -34,6 +34,9 @@ class ConnectG3 final : public ConnectApi {
   Result<void> program_keys(TdxCard& card) override {
     return errno_of(key(card, KmOperation::kSetup), "TDH.IDE.STREAM.KM failed");
   }
+  Result<void> refresh_keys(TdxCard& card) override {
+    return errno_of(key(card, KmOperation::kRefresh), "TDH.IDE.STREAM.KM failed");
+  }
   void stop_keys(TdxCard& card) override { (void)key(card, KmOperation::kStop); }
   tdx::LeafResult block_stream(TdxCard& card) override {
     return host_.call([&] { return g3_.tdh_ide_stream_block(card.session, card.stream); });
