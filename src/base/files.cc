@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "base/fd.h"
@@ -48,11 +50,31 @@ std::expected<std::string, std::string> read_all(int fd, const std::string& path
   }
 }
 
-/// Behind symbolic links, so that a link stays one.
+/// Whether `path` is a pipe that somebody may write to, or not. Names of descriptors are of what is
+/// open already, so that somebody did.
+bool is_pipe_by_name(const std::string& path) {
+  for (const std::string_view open : {"/dev/stdin", "/dev/fd/", "/proc/self/fd/"})
+    if (path.starts_with(open)) return false;
+  struct stat what{};
+  return ::stat(path.c_str(), &what) == 0 && S_ISFIFO(what.st_mode);
+}
+
+/// Behind symbolic links, so that a link stays one, also one to a file that is not there yet.
 std::string target_of(const std::string& path) {
+  constexpr int kMostLinks = 40;  // Linux: MAXSYMLINKS, include/linux/namei.h
   const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
                                                          &std::free);
-  return real == nullptr ? path : std::string(real.get());
+  if (real != nullptr) return real.get();
+  struct stat there{};
+  if (::stat(path.c_str(), &there) == 0) return path;  // such as /dev/stdout, that is a pipe
+  std::filesystem::path at = path;
+  std::error_code no_link;
+  for (int links = 0; links < kMostLinks; ++links) {
+    const std::filesystem::path next = std::filesystem::read_symlink(at, no_link);
+    if (no_link) break;
+    at = at.parent_path() / next;  // of an absolute one nothing stays
+  }
+  return at;
 }
 
 constexpr ::mode_t kAllMay = 0666;  // less the umask
@@ -120,8 +142,12 @@ int name_part(Part& part, std::string_view text, const std::string& target) {
 
 std::expected<std::string, std::string> read_file(const std::string& path, std::size_t most) {
   if (path == "-") return read_all(STDIN_FILENO, "standard input", most);
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (is_pipe_by_name(path))
+    return std::unexpected(path + ": is a named pipe, which nobody may ever write to; " +
+                           "cat it, and read /dev/stdin");
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (fd.get() < 0) return cannot(path, errno);
+  (void)::fcntl(fd.get(), F_SETFL, 0);  // only opening it must not wait
   return read_all(fd.get(), path, most);
 }
 

@@ -14,7 +14,9 @@ namespace teeio {
 inline constexpr std::size_t kMostOfAFile = std::size_t{1} << 30U;
 
 /// The contents of `path`; of standard input for "-". Errors: it cannot be opened or
-/// read; it is a directory; it has more than `most` bytes (or no end, as /dev/zero).
+/// read; it is a directory; it has more than `most` bytes (or no end, as /dev/zero); it is a
+/// pipe with a name, to which nobody may ever write. What is open already is read, whatever it
+/// is: /dev/stdin, and /dev/fd/63 of a shell's <(…).
 [[nodiscard]] std::expected<std::string, std::string> read_file(const std::string& path,
                                                                 std::size_t most = kMostOfAFile);
 

@@ -6,6 +6,14 @@
 namespace teeio {
 namespace {
 
+/// Small letters for large ones: nobody means another word by those.
+std::string folded(std::string_view word) {
+  std::string out(word);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
 /// Letters to insert, take out, change or swap with their neighbour (the optimal
 /// string alignment distance).
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -30,13 +38,15 @@ constexpr std::size_t kLongestWord = 64;
 
 }  // namespace
 
-std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+std::string nearest(std::string_view typed, const std::vector<std::string>& known) {
   std::string best;
-  std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
-  if (word.empty() || word.size() > kLongestWord) return best;
+  std::size_t best_distance = std::max<std::size_t>(1, typed.size() / 3) + 1;
+  if (typed.empty() || typed.size() > kLongestWord) return best;
+  const std::string word = folded(typed);
   for (const std::string& other : known) {
-    const bool begins = word.size() > 1 && other.starts_with(word);
-    const std::size_t far = begins ? 1 : distance(word, other);
+    const std::string candidate = folded(other);
+    const bool begins = word.size() > 1 && candidate.starts_with(word) && candidate != word;
+    const std::size_t far = begins ? 1 : distance(word, candidate);
     if (far >= best_distance) continue;
     best_distance = far;
     best = other;

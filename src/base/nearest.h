@@ -7,7 +7,7 @@
 namespace teeio {
 
 /// The word of `known` that `word` is most likely meant to be: it begins so, or few
-/// letters differ. Empty if none is near.
+/// letters differ, not counting small and large ones. Empty if none is near.
 [[nodiscard]] std::string nearest(std::string_view word, const std::vector<std::string>& known);
 
 /// "a, b or c".

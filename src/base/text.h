@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -11,6 +12,9 @@ namespace teeio {
 /// tabs, colours ("ESC [ 1 ; 31 m") and an erased line ("\r ESC [ K") stay: they are ours,
 /// and whoever else writes them changes no more than a colour.
 [[nodiscard]] std::string visible(std::string_view text);
+
+/// "1 schedule", "0 schedules".
+[[nodiscard]] std::string counted(std::uint64_t count, std::string_view word);
 
 /// One word as a POSIX shell reads it; with control characters, as bash, ksh and zsh do
 /// ($'…').

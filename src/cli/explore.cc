@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/explore_arguments.h"
 #include "cli/explore_designs.h"
@@ -74,7 +75,7 @@ class Show final : private explore::ExplorationListener {
   std::string picture(const Scenario& scenario, const Failure& failure) override {
     explore::keep_events(true);
     const auto again = explore::replay(scenario, failure.choices);
-    return failure_chart(again ? *again : failure, arguments_.chart, stdout_has_colour());
+    return failure_chart(again ? *again : failure, arguments_.chart, may_colour(STDOUT_FILENO));
   }
   std::string replay(const Scenario& scenario, const Failure& failure) override {
     return replay_of(scenario, failure, arguments_);
@@ -148,7 +149,7 @@ class Show final : private explore::ExplorationListener {
       (void)standard_output_problem();
       return;
     }
-    print("{}\n", result_line(r, reported.judgement, stdout_has_colour()));
+    print("{}\n", result_line(r, reported.judgement, may_colour(STDOUT_FILENO)));
     const bool drawn = !r.as_expected || arguments_.chart ||
                        arguments_.options.strategy == explore::StrategyKind::kReplay;
     if (r.failure)
@@ -183,7 +184,8 @@ class Show final : private explore::ExplorationListener {
     if (!arguments_.tap) print("{}", never_succeeded_);
     print("{}{}\n", arguments_.tap ? "# " : "", totals_.text());
     if (arguments_.demands.exhausted && totals_.bounded != 0)
-      print("{}not exhausted: {} scenarios\n", arguments_.tap ? "# " : "", totals_.bounded);
+      print("{}not exhausted: {}\n", arguments_.tap ? "# " : "",
+            counted(totals_.bounded, "scenario"));
   }
 
   void say_coverage() {
@@ -248,7 +250,7 @@ int merge_shards(const std::vector<std::string>& files) {
   for (const ScenarioResult& r : merged->scenarios) {
     const explore::Judgement judgement = explore::judge(r, {});
     totals.add(r, judgement);
-    print("{}\n{}", result_line(r, judgement, stdout_has_colour()), answers_text(r));
+    print("{}\n{}", result_line(r, judgement, may_colour(STDOUT_FILENO)), answers_text(r));
     for (const std::string& warning : r.warnings) print("  warning: {}\n", warning);
   }
   print("{}{}\n", totals.never_succeeded_text(false), totals.text());

@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <deque>
 #include <vector>
 
 #include "base/files.h"
 #include "base/text.h"
+#include "cli/print.h"
+#include "explore/replay.h"
 #include "explore/scenario/catalogue.h"
 #include "report/chart.h"
 
@@ -75,10 +76,6 @@ std::string replay_line(const std::string& replay) { return "  replay: " + repla
 
 }  // namespace
 
-bool stdout_has_colour() {
-  return ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;  // NOLINT
-}
-
 std::string result_line(const ScenarioResult& r, const explore::Judgement& judgement, bool colour) {
   const bool good = judgement.kind == explore::Judgement::Kind::kGood;
   std::string line = coloured(good ? "ok" : "FAIL", good, colour);
@@ -127,10 +124,10 @@ std::string expected_text(const Failure& failure, const std::string& replay) {
 
 std::string failure_text(const Failure& f, bool shrunk, const std::string& chart,
                          const std::string& replay) {
+  if (f.what == explore::kMisfit) return sentence(f);  // no schedule, and nothing to replay
   return sentence(f) +
-         fmt::format("  {}: {} preemption{}, {} failure{}\n",
-                     shrunk ? "shortest schedule" : "schedule as it was found", f.switches,
-                     f.switches == 1 ? "" : "s", f.failures, f.failures == 1 ? "" : "s") +
+         fmt::format("  {}: {}, {}\n", shrunk ? "shortest schedule" : "schedule as it was found",
+                     counted(f.switches, "preemption"), counted(f.failures, "failure")) +
          chart + replay_line(replay);
 }
 
@@ -166,20 +163,20 @@ std::string Totals::never_succeeded_text(bool strict) const {
 std::string Totals::text() const {
   const std::size_t told = warnings + of_many.never_succeeded().size();
   return fmt::format(
-      "{} scenarios: {} exhausted, {} bounded,{} {} failed; {} schedules, {:.1f} M points{}{}{}",
-      exhausted + bounded + broken + failed, exhausted, bounded,
-      broken == 0 ? "" : fmt::format(" {} broken as expected,", broken), failed, schedules,
-      static_cast<double>(points) / 1e6,
-      failures ? fmt::format("; at most {} failure{} a schedule, by --failures", *failures,
-                             *failures == 1 ? "" : "s")
-               : "",
-      told == 0 ? "" : fmt::format("; {} warning{}", told, told == 1 ? "" : "s"),
+      "{}: {} exhausted, {} bounded,{} {} failed; {}, {:.1f} M points{}{}{}",
+      counted(exhausted + bounded + broken + failed, "scenario"), exhausted, bounded,
+      broken == 0 ? "" : fmt::format(" {} broken as expected,", broken), failed,
+      counted(schedules, "schedule"), static_cast<double>(points) / 1e6,
+      failures
+          ? fmt::format("; at most {} a schedule, by --failures", counted(*failures, "failure"))
+          : "",
+      told == 0 ? "" : "; " + counted(told, "warning"),
       shard ? fmt::format("; shard {}/{} only, `teeio explore merge` proves the whole",
                           shard->index, shard->count)
             : "");
 }
 
-ProgressLine::ProgressLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}
+ProgressLine::ProgressLine(bool wanted) : shown_(wanted && is_able_terminal(STDERR_FILENO)) {}
 
 void ProgressLine::show(const std::string& text) {
   if (!shown_) return;

@@ -66,6 +66,4 @@ class ProgressLine {
   bool dirty_ = false;
 };
 
-[[nodiscard]] bool stdout_has_colour();
-
 }  // namespace teeio::cli

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <new>
@@ -18,6 +19,17 @@ void keep_standard_files_apart() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (::fcntl(fd, F_GETFD) < 0)
       (void)::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/// A file that `ulimit -f` lets grow no more is like a full disk: write() says it, and the signal
+/// does not end us. Programs get the signal's default back, which of SIG_IGN they would not.
+void outlive_file_size_limit() {
+  struct sigaction before{};
+  struct sigaction empty{};
+  empty.sa_handler = [](int) {};
+  empty.sa_flags = SA_RESTART;
+  if (::sigaction(SIGXFSZ, nullptr, &before) == 0 && before.sa_handler == SIG_DFL)
+    ::sigaction(SIGXFSZ, &empty, nullptr);
 }
 
 int parse_and_run(std::vector<std::string> words) {
@@ -55,6 +67,7 @@ int run_safely(std::vector<std::string> words) {
 int main(int argc, char** argv) {
   using namespace teeio;
   cli::keep_standard_files_apart();
+  cli::outlive_file_size_limit();
   const int status = cli::run_safely({argv + 1, argv + argc});
   const std::string problem = standard_output_problem();
   if (problem.empty()) return status;

@@ -193,7 +193,9 @@ std::string Command::why_unknown(const std::string& word) const {
     for (const CLI::Option* option : raw_->get_options())
       for (const std::string& name : option->get_lnames()) known.push_back(name);
     const std::string near = nearest(given.substr(given.find_first_not_of('-')), known);
-    return fmt::format("there is no option '{}'{}", given,
+    const bool in_front = path_.empty() && chosen() != this;
+    return fmt::format("there is no option '{}'{}{}", given,
+                       in_front ? " in front of the command" : "",
                        near.empty() ? "" : fmt::format("; is it '--{}'?", near));
   }
   if (commands_.empty() || !options_.empty()) return fmt::format("'{}' is a word too many", word);
@@ -214,7 +216,10 @@ std::string Command::why_wrong() const {
         return fmt::format("{} needs {}", option.name_, other->name_);
   }
   if (std::string why = why_idle(); !why.empty()) return why;
-  if (program_ != nullptr && program_->empty()) return options_.back().name_ + " is missing";
+  if (program_ == nullptr) return {};
+  if (program_->empty()) return options_.back().name_ + " is missing";
+  if (program_->front().empty())
+    return options_.back().name_ + ": needs a value, and has an empty one";
   return {};
 }
 

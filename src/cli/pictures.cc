@@ -2,19 +2,19 @@
 
 #include <fmt/format.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdlib>
-#include <filesystem>
 #include <string_view>
+#include <utility>
 
+#include "cli/print.h"
 #include "report/chart.h"
 #include "report/json.h"
 #include "report/mermaid.h"
 #include "report/page.h"
+#include "report/shorten.h"
 #include "report/summary.h"
 #include "report/svg.h"
 
@@ -24,6 +24,7 @@ namespace {
 using object::Event;
 
 constexpr std::uint32_t kMailWidth = 72;    ///< what a mail to a kernel list may have
+constexpr std::size_t kMailLines = 60;      ///< and what a reader has patience for
 constexpr std::uint32_t kWholeWidth = 120;  ///< all lanes and their labels
 constexpr std::array<std::string_view, 4> kEndings = {".txt", ".html", ".svg", ".mmd"};
 
@@ -58,19 +59,16 @@ std::vector<std::uint64_t> events_of(const std::string& word,
   return seqs;
 }
 
-/// What --chart asks for, as text.
+/// What --chart asks for, as text for the open file `words`; for a file of its own, -1.
 std::string text_chart(const PictureArguments& arguments, const std::deque<Event>& events,
-                       const report::RunInfo& info, bool terminal) {
+                       const report::RunInfo& info, int words) {
   const std::string& word = arguments.chart.empty() ? "life" : arguments.chart;
-  report::ChartOptions options{.colour = false, .width = kMailWidth, .narrow = true};
-  // NO_COLOR: https://no-color.org, any value but the empty one.
-  const char* const no_color = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe)
-  options.colour = terminal && (no_color == nullptr || *no_color == '\0');
+  report::ChartOptions options{.colour = may_colour(words), .width = kMailWidth, .narrow = true};
   if (word == "all") {
     options.narrow = false;
     options.width = kWholeWidth;
     winsize size{};
-    if (terminal && ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0)
+    if (::ioctl(words, TIOCGWINSZ, &size) == 0)
       options.width = std::max<std::size_t>(size.ws_col, kWholeWidth);
   }
   if (arguments.width != 0) {
@@ -78,7 +76,10 @@ std::string text_chart(const PictureArguments& arguments, const std::deque<Event
     options.narrow = options.narrow || arguments.width < kWholeWidth;
   }
   if (const auto level = level_of(word)) {
-    std::string out = report::draw_chart(report::make_chart(events, info, *level), options);
+    report::Chart chart = report::make_chart(events, info, *level);
+    if (*level == report::Level::kLife)
+      chart = report::shorten(std::move(chart), options, kMailLines);
+    std::string out = report::draw_chart(chart, options);
     if (*level == report::Level::kAll)
       out += report::summary_text(report::summarize(events), options.width);
     return out;
@@ -92,7 +93,9 @@ std::string text_chart(const PictureArguments& arguments, const std::deque<Event
 }
 
 std::string ending_of(const std::string& name) {
-  return std::filesystem::path(name).extension().string();
+  const auto* const ending =
+      std::ranges::find_if(kEndings, [&](std::string_view known) { return name.ends_with(known); });
+  return ending == kEndings.end() ? std::string() : std::string(*ending);
 }
 
 }  // namespace
@@ -105,7 +108,7 @@ std::string check_pictures(const PictureArguments& arguments) {
         "(R4)",
         word);
   for (const std::string& name : arguments.files)
-    if (std::find(kEndings.begin(), kEndings.end(), ending_of(name)) == kEndings.end())
+    if (ending_of(name).empty())
       return fmt::format("{}: a chart's file ends in {}", name, fmt::join(kEndings, ", "));
   return {};
 }
@@ -173,7 +176,7 @@ std::string Pictures::picture(const Target& target, const std::deque<Event>& eve
   if (target.trace) return report::chrome_trace(events, info);
   const std::string ending = ending_of(target.name);
   if (ending == ".html") return report::html_page(events, info);
-  if (ending == ".txt") return text_chart(arguments_, events, info, false);
+  if (ending == ".txt") return text_chart(arguments_, events, info, -1);
   const report::Chart life = report::make_chart(events, info, report::Level::kLife);
   return ending == ".svg" ? report::draw_svg(life) : report::draw_mermaid(life);
 }
@@ -181,7 +184,7 @@ std::string Pictures::picture(const Target& target, const std::deque<Event>& eve
 bool Pictures::draw(const std::deque<Event>& events, const report::RunInfo& info, int words) {
   bool whole = true;
   if (!arguments_.chart.empty())
-    whole = write_text(words, text_chart(arguments_, events, info, ::isatty(words) != 0));
+    whole = write_text(words, text_chart(arguments_, events, info, words));
   for (Target& target : files_) {
     const auto written = target.file.write(picture(target, events, info));
     if (written) continue;

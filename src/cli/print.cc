@@ -3,12 +3,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <string_view>
+
 namespace teeio::cli {
 namespace {
 
 bool g_words_to_stderr = false;  // of the one thread that prints
 
+std::string_view variable(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets one
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
 }  // namespace
+
+bool is_able_terminal(int fd) {
+  const std::string_view kind = variable("TERM");
+  return !kind.empty() && kind != "dumb" && ::isatty(fd) != 0;
+}
+
+bool may_colour(int fd) { return variable("NO_COLOR").empty() && is_able_terminal(fd); }
 
 bool is_standard_output(const std::string& file) {
   if (file == "-") return true;

@@ -20,6 +20,14 @@ namespace teeio::cli {
 /// else nothing.
 [[nodiscard]] std::string leave_standard_output(const std::vector<FileOption>& files);
 
+/// Whether `fd` is a terminal on which lines can be written over: not with TERM=dumb, or without
+/// TERM, where nobody knows what it does.
+[[nodiscard]] bool is_able_terminal(int fd);
+
+/// Whether what goes there may have colours: such a terminal, and no NO_COLOR (any value but the
+/// empty one: https://no-color.org).
+[[nodiscard]] bool may_colour(int fd);
+
 /// Prints on standard output, or where leave_standard_output() says.
 void print_words(const std::string& text);
 

@@ -116,7 +116,8 @@ report::RunInfo run_info(const RunArguments& arguments, const machine::Machine& 
   std::map<std::string, std::size_t> counts;
   for (const report::BrokenRule& rule : info.broken) ++counts[rule.rule];
   info.closing = "broken:";
-  for (const auto& [rule, count] : counts) info.closing += fmt::format(" {} ×{}", rule, count);
+  for (const auto& [rule, count] : counts)
+    info.closing += ' ' + rule + (count == 1 ? "" : fmt::format(" ×{}", count));
   return info;
 }
 

@@ -56,7 +56,7 @@ class Progress {
     ++done_;
     const std::uint64_t now = schedule::now_ns();
     line_.show(text(now, findings));
-    if (::isatty(STDERR_FILENO) != 0 || now < next_ns_) return;
+    if (is_able_terminal(STDERR_FILENO) || now < next_ns_) return;
     complain("teeio sweep: {}\n", text(now, findings));
     next_ns_ = now + kSparseNs;
   }

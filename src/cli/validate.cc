@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 
 #include "cli/commands.h"
@@ -190,11 +189,6 @@ std::expected<Place, Refusal> open_bus(const ValidateArguments& arguments, const
   return Place{};
 }
 
-bool colour() {
-  // NOLINTNEXTLINE(concurrency-mt-unsafe)
-  return ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-}
-
 /// Why a machine file cannot say anything of this run; empty: it can.
 std::string why_no_machine(const machine::Config& config, const validate::Target& target,
                            const Cases& cases) {
@@ -263,7 +257,7 @@ int judge(const ValidateArguments& arguments) {
   target->link_stream = place->link_stream.get();
   if (const auto there = validate::greet(*target); !there) return cannot(there.error());
 
-  const bool in_colour = colour();
+  const bool in_colour = may_colour(STDOUT_FILENO);
   std::size_t number = 0;
   print("{}", validate::tap_head(cases.size()));
   const validate::Judgement judgement =

@@ -15,7 +15,7 @@ std::expected<InputFile, std::string> InputFile::open(const std::string& path) {
   if (!file.ok()) return std::unexpected(std::generic_category().message(errno));
   struct stat what{};
   if (::fstat(file.get(), &what) == 0 && S_ISDIR(what.st_mode))
-    return std::unexpected(std::string("is a directory"));
+    return std::unexpected(std::generic_category().message(EISDIR));
   return InputFile(std::move(file));
 }
 

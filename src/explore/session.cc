@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/text.h"
 #include "explore/finding.h"
 #include "explore/replay.h"
 #include "explore/shrink.h"
@@ -70,7 +71,7 @@ Session::Session(const Scenario& scenario, const Options& options, Strategy& str
 bool Session::is_at_limit() {
   const std::uint64_t runs = result_.schedules + result_.pruned;
   if (runs >= options_.max_schedules) {
-    result_.bound = std::to_string(options_.max_schedules) + " schedules";
+    result_.bound = counted(options_.max_schedules, "schedule");
     return true;
   }
   if (runs % kSchedulesPerLook != 0) return false;

@@ -70,6 +70,8 @@ std::expected<Config, std::string> find_config(const std::string& name_or_path) 
   if (config || name == "-" || name.find_first_of("./") != std::string_view::npos) return config;
   if (const std::string_view meant = builtin_name(name); !meant.empty())
     return parse_config(builtin_machine(meant), meant);
+  std::error_code ignored;
+  if (std::filesystem::exists(name_or_path, ignored)) return config;  // a file was meant
   return std::unexpected(
       fmt::format("{}; built in are {}", config.error(), fmt::join(builtin_machines(), ", ")));
 }

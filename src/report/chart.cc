@@ -45,6 +45,7 @@ std::string draw_row(const ChartStep& step, const LaneColumns& columns) {
     row[columns.of(step.from)] = step.refused ? 'x' : 'o';
   else
     draw_arrow(row, columns.of(step.from), columns.of(step.to), step);
+  for (const auto& [from, to] : step.then) draw_arrow(row, columns.of(from), columns.of(to), step);
   const std::string number = fmt::format("{:>{}}. ", step.number, LaneColumns::kNumberWidth - 2);
   // Numbers beyond 9999 take room from the blank in front of the first lane.
   row.replace(0, std::max(LaneColumns::kNumberWidth, number.size()), number);
@@ -56,7 +57,19 @@ LaneColumns::Present lanes_in(const std::vector<ChartStep>& steps) {
   for (const ChartStep& step : steps)
     present[static_cast<std::size_t>(step.from)] = present[static_cast<std::size_t>(step.to)] =
         true;
+  for (const ChartStep& step : steps)
+    for (const auto& [from, to] : step.then)
+      present[static_cast<std::size_t>(from)] = present[static_cast<std::size_t>(to)] = true;
   return present;
+}
+
+LaneColumns columns_for(const std::vector<ChartStep>& steps, const ChartOptions& options) {
+  return options.narrow ? LaneColumns::narrow(lanes_in(steps)) : LaneColumns::wide();
+}
+
+std::size_t room_beside(const LaneColumns& columns, const ChartOptions& options) {
+  const std::size_t left = columns.width() + kLabelGap;
+  return options.width > left + kMinLabelWidth ? options.width - left : kMinLabelWidth;
 }
 
 /// Draws one chart.
@@ -64,10 +77,8 @@ class Drawing {
  public:
   Drawing(const std::vector<ChartStep>& steps, const ChartOptions& options)
       : options_(options),
-        columns_(options.narrow ? LaneColumns::narrow(lanes_in(steps)) : LaneColumns::wide()) {
-    const std::size_t left = columns_.width() + kLabelGap;
-    room_ = options.width > left + kMinLabelWidth ? options.width - left : kMinLabelWidth;
-  }
+        columns_(columns_for(steps, options)),
+        room_(room_beside(columns_, options)) {}
 
   void header() {
     for (const std::string& line : columns_.header()) out_ += line + '\n';
@@ -78,10 +89,14 @@ class Drawing {
   }
   /// "== bind ====…", as sequence charts divide themselves.
   void divider(std::string_view text) {
-    std::string line = fmt::format("== {} ", text);
-    const std::size_t taken = columns_of(line);
-    if (taken < options_.width) line.append(options_.width - taken, '=');
-    out_ += paint(kBold, line, options_.colour) + '\n';
+    constexpr std::size_t kSigns = 3;
+    for (const std::string& part : wrap(text, options_.width - kSigns)) {
+      std::string line = fmt::format("== {} ", part);
+      const std::size_t taken = columns_of(line);
+      if (taken < options_.width) line.append(options_.width - taken, '=');
+      if (taken > options_.width) line.pop_back();
+      out_ += paint(kBold, line, options_.colour) + '\n';
+    }
   }
   void step(const ChartStep& step);
   std::string take() { return std::move(out_); }
@@ -92,7 +107,7 @@ class Drawing {
 
   const ChartOptions options_;
   const LaneColumns columns_;
-  std::size_t room_ = 0;
+  const std::size_t room_;
   std::string out_;
 };
 
@@ -109,6 +124,7 @@ void Drawing::line(const std::string& row, std::string_view colour, const std::s
 }
 
 void Drawing::step(const ChartStep& step) {
+  if (!step.like.empty()) return divider(fmt::format("{}: {}", step.phase, step.like));
   if (!step.phase.empty()) divider(step.phase);
   const std::string_view colour = step.refused ? kRed : step.note ? kGreen : std::string_view();
   const std::size_t indent = std::min(step.depth, options_.narrow ? kMaxIndent / 2 : kMaxIndent);
@@ -139,6 +155,10 @@ std::string draw_chart(const Chart& chart, const ChartOptions& options) {
   for (const ChartStep& step : chart.steps) drawing.step(step);
   if (!chart.closing.empty()) drawing.divider(chart.closing);
   return drawing.take();
+}
+
+std::size_t label_room(const Chart& chart, const ChartOptions& options) {
+  return room_beside(columns_for(chart.steps, options), options);
 }
 
 std::string draw_chart(const std::vector<ChartStep>& steps, const ChartOptions& options) {

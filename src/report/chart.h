@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "object/event.h"
@@ -23,7 +25,11 @@ struct ChartStep {
   unsigned depth = 0;      ///< calls in progress around it
   std::string label;       ///< name, subject, outcome; "×256 (12–523)" if folded
   std::string_view phase;  ///< the name of the phase that begins here; empty in its midst
+  std::string like;        ///< not empty: the whole phase, without a row: "1247–1537 as 820–1120"
   std::string mark;        ///< the rules that were broken here: "R2, R4"
+  std::vector<std::pair<object::Lane, object::Lane>> then = {};  ///< further calls in the row
+  std::optional<Bdf> function = {};                              ///< which the first event names
+  std::uint32_t vm = 0;                                          ///< likewise; 0: none
 };
 
 /// A chart: its steps, and what its first and last lines say.
@@ -58,6 +64,9 @@ struct ChartOptions {
 /// answer that is no "ok" and no failure, `o` a call within its lane, `*` a state
 /// that was reached, `<== R4` a broken rule; labels are indented by nesting.
 [[nodiscard]] std::string draw_chart(const Chart& chart, const ChartOptions& options);
+
+/// Columns for a label and what it is indented by, less than which it takes one line.
+[[nodiscard]] std::size_t label_room(const Chart& chart, const ChartOptions& options);
 
 /// draw_chart() of steps alone.
 [[nodiscard]] std::string draw_chart(const std::vector<ChartStep>& steps,

@@ -27,7 +27,9 @@ struct Trigger {
 Trigger of_guest_call(const Event& event, std::string_view before) {
   if (is_act(event, GuestAct::kAttest) && before == "bind") return {"attest"};
   if (is_act(event, GuestAct::kAcceptMmio)) return {"accept private MMIO"};
-  if (is_act(event, GuestAct::kGiveUpDma) && before == "trusted DMA") return {"unbind"};
+  // Of a second VM's it may come behind the first one's end.
+  const bool may_give_up = before == "trusted DMA" || before == "a shared device again";
+  if (is_act(event, GuestAct::kGiveUpDma) && may_give_up) return {"unbind"};
   if (is_act(event, GuestAct::kAcceptDma)) return {"accept trusted DMA"};
   if (is_act(event, GuestAct::kStart)) return {"start"};
   return {};

@@ -223,6 +223,7 @@ std::vector<bool> mark_life(const std::deque<Event>& events,
     if (events[i].fact == Fact::kDeviceReset && events[i].function &&
         bound.contains(*events[i].function) && !bound_before.contains(*events[i].function))
       life[i] = pinned.contains(events[i].seq);
+    if (events[i].fact == Fact::kBound) started = false;  // what is looked at now is another TDI
     started = started || events[i].fact == Fact::kGuestStart;
     if (started && is_act(events[i], GuestAct::kLook)) life[i] = pinned.contains(events[i].seq);
     if (events[i].name == "GET_MEASUREMENTS" && connects.contains(events[i].parent))

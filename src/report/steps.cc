@@ -105,6 +105,8 @@ std::vector<ChartStep> steps_of(const std::deque<Event>& events, const Known& kn
     step.expected = is_expected(first);
     step.refused = first.refused && !step.expected;
     step.depth = fold.depth;
+    step.function = first.function;
+    step.vm = first.vm;
     step.label = printable(label_of(fold, known));
   }
   return steps;

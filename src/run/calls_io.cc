@@ -224,7 +224,7 @@ Result<Bytes> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, 
   const int fd = file.backing->fd.get();
   if (::pwrite(fd, bytes.data(), filled, static_cast<off_t>(offset)) !=
       static_cast<ssize_t>(filled))
-    return fail(Errno::kNoMem, "the run's tmpfs is full: make room in /dev/shm");
+    return std::unexpected(no_room());
   if (filled < bytes.size()) (void)!::ftruncate(fd, static_cast<off_t>(offset + filled));
   bytes.resize(filled);
   return bytes;

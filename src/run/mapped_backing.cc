@@ -34,8 +34,7 @@ class MappedBacking final : public mm::MappedFile {
     void* const old = at == windows_.end() ? nullptr : at->second.address;
     TEEIO_CHECK(old == nullptr || at->second.size == size, "a window changed its size");
     if (old != nullptr && at->second.in_file) return span_of(at->second);
-    if (size <= kReserved && !reserve(offset, size))
-      return fail(Errno::kNoMem, "the run's tmpfs is full: make room in /dev/shm");
+    if (size <= kReserved && !reserve(offset, size)) return std::unexpected(no_room());
     if (!resize(end)) return std::unexpected(last_error("the backing file does not grow"));
     void* const address =
         ::mmap(old, size, PROT_READ | PROT_WRITE, MAP_SHARED | (old == nullptr ? 0 : MAP_FIXED),

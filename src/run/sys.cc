@@ -29,6 +29,12 @@ int openat2_path(int dir, const char* path, std::uint64_t flags, std::uint64_t r
 
 Error last_error(std::string_view why) { return {static_cast<Errno>(errno), why}; }
 
+Error no_room() {
+  return {Errno::kNoMem, errno == EFBIG
+                             ? "files may not be that large here: `ulimit -f` has more room"
+                             : "the run's tmpfs is full: make room in /dev/shm"};
+}
+
 std::string read_link(const std::string& path) { return read_link_at(AT_FDCWD, path); }
 
 std::string read_link_at(int dir, const std::string& path) {

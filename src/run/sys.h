@@ -21,6 +21,9 @@ int openat2_path(int dir, const char* path, std::uint64_t flags, std::uint64_t r
 /// The current errno as an Error; `why` is a literal.
 [[nodiscard]] Error last_error(std::string_view why);
 
+/// ENOMEM, with why a file behind the run's devices did not grow: of the current errno.
+[[nodiscard]] Error no_room();
+
 /// Whoever made the call waits for no answer: nobody's mistake, and nobody is told. In Linux's
 /// own words ESRCH or ENOENT, which no call of the machine gives.
 inline constexpr Error kCallerIsGone{

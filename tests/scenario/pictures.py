@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The pictures of whole runs: what each must show, and the bounds it must keep.
 
-  pictures.py trace|chart TEEIO MINIVMM SOURCE_DIR
+  pictures.py trace|chart|lives TEEIO MINIVMM SOURCE_DIR
 
 trace: tools/check_trace over runs of both firmwares, with and without broken rules.
 chart: levels, sizes, lanes, marks, files and what is refused.
+lives: the size of the life of every way through minivmm, on each vendor.
 """
 
 import json
@@ -166,7 +167,7 @@ def charts(runs):
     runs.demo("--chart-file", str(runs.folder / "x.pdf"), status=125)
     runs.demo("--chart-file", "/nonexistent/x.svg", status=125)
     files(runs)
-    if not colours(runs, NO_COLOR="") or colours(runs, NO_COLOR="1"):
+    if not colours(runs, NO_COLOR="", TERM="xterm") or colours(runs, NO_COLOR="1", TERM="xterm"):
         fail("a terminal has colours, unless NO_COLOR is set")
     # The other vendors' guests speak, too, and what is part of the course is no refusal.
     for run, words in ((runs.cca, ("RSI_VDEV_GET_INFO", "RSI_VDEV_DMA_ENABLE")),
@@ -181,6 +182,38 @@ def charts(runs):
                 fail(f"a chart does not name {word!r}:\n{text}")
         if "-x" in text:
             fail(f"a good run has a failed call in its chart:\n{text}")
+
+
+def lives(runs):
+    """Every door, end and number of VMs of each vendor, and lives that repeat themselves."""
+    closes = ("vfio,iommufd,vm", "vm,vfio,iommufd", "iommufd,vfio,vm")
+    one = [(), ("--bind=vfio",), ("--bind=guest",), ("--fresh-evidence",), ("--spoil-evidence",),
+           *(("--no-unbind", f"--close-order={close}") for close in closes)]
+    two = [("--two-vfs",), ("--two-vfs", "--bind=vfio"), ("--two-vfs", "--bind=guest"),
+           ("--two-vfs", "--no-unbind")]
+    more = {"cca": [("--rhi-continue",)], "tdx": [], "sev": []}
+    for machine, arch in (("tdx-connect", "tdx"), ("arm-cca-slice", "cca"), ("amd-sev", "sev")):
+        for options in (*one, *more[arch], *two):
+            chart = life(runs, str(runs.source / f"machines/{machine}.toml"), arch, *options)
+            most = 85 if "--two-vfs" in options else 60
+            if len(chart) > most or wide(chart, 72):
+                fail(f"{arch} {options}: {len(chart)} lines, too wide: {wide(chart, 72)}")
+    fresh = life(runs, str(runs.source / "machines/tdx-connect.toml"), "tdx", "--fresh-evidence")
+    again = [line for line in fresh if re.match(r"== bind: \d+–\d+ as \d+–\d+ =", line)]
+    if len(again) != 1 or sum("LOCK_INTERFACE" in line for line in fresh) != 1:
+        fail("a second bind is drawn like the first:\n" + "\n".join(fresh))
+    other = life(runs, str(runs.source / "machines/tdx-connect.toml"), "tdx", "--two-vfs")
+    if not any(re.match(r"== bind: \d+–\d+ as \d+–\d+, 0000:01:00.2 VM 2 =", line) for line in other):
+        fail("the second VM's bind is drawn like the first's:\n" + "\n".join(other))
+
+
+def life(runs, machine, arch, *options):
+    """The lines of a life, whatever became of it."""
+    name = runs.folder / "life.txt"
+    subprocess.run([runs.teeio, "run", "--machine", machine, "--chart-file", str(name), "--",
+                    runs.minivmm, f"--arch={arch}", *options], capture_output=True, timeout=120,
+                   check=False)
+    return name.read_text(encoding="utf-8").splitlines()
 
 
 def colours(runs, **environment):
@@ -227,7 +260,7 @@ def main():
     what, teeio, minivmm, source = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         runs = Runs(teeio, minivmm, pathlib.Path(source), pathlib.Path(folder))
-        {"trace": traces, "chart": charts}[what](runs)
+        {"trace": traces, "chart": charts, "lives": lives}[what](runs)
 
 
 if __name__ == "__main__":

@@ -57,12 +57,13 @@ std::string testcase(const Reported& reported, const std::string& interrupted) {
 std::string outcome(const ScenarioResult& r) {
   switch (r.verdict) {
     case Verdict::kExhausted:
-      return fmt::format("exhausted, {} schedules", r.schedules);
+      return "exhausted, " + counted(r.schedules, "schedule");
     case Verdict::kBounded:
-      return fmt::format("bounded, {} schedules ({})", r.schedules + r.pruned, r.bound);
+      return fmt::format("bounded, {} ({})", counted(r.schedules + r.pruned, "schedule"), r.bound);
     case Verdict::kFound:
-      return fmt::format("broken{}: {}, {} schedules", r.as_expected ? " as expected" : "",
-                         r.failure ? r.failure->rule : "", r.schedules + r.pruned);
+      return fmt::format("broken{}: {}, {}", r.as_expected ? " as expected" : "",
+                         r.failure ? r.failure->rule : "",
+                         counted(r.schedules + r.pruned, "schedule"));
   }
   return {};
 }

@@ -14,5 +14,11 @@ TEST(Nearest, IsTheWordOfFewestDifferentLetters) {
   EXPECT_EQ(nearest("", known), "");
 }
 
+TEST(Nearest, DoesNotCountSmallAndLargeLetters) {
+  const std::vector<std::string> known = {"run", "--Rules", "KVM_CREATE_VM"};
+  EXPECT_EQ(nearest("RUN", known), "run");
+  EXPECT_EQ(nearest("kvm_create_vm", known), "KVM_CREATE_VM");
+}
+
 }  // namespace
 }  // namespace teeio

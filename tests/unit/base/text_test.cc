@@ -7,6 +7,12 @@
 namespace teeio {
 namespace {
 
+TEST(Counted, IsOfOneThingOrOfSeveral) {
+  EXPECT_EQ(counted(1, "schedule"), "1 schedule");
+  EXPECT_EQ(counted(0, "schedule"), "0 schedules");
+  EXPECT_EQ(counted(2, "preemption"), "2 preemptions");
+}
+
 TEST(Visible, LeavesTextAsItIs) {
   for (const std::string text : {"", "a b\n", "tab\t", "Prüfung …", "\xff"})
     EXPECT_EQ(visible(text), text);

@@ -144,6 +144,31 @@ TEST(LifeChart, OfARealmHasNoRowsThatSayNothing) {
                                    "RSI_VDEV_DMA_ENABLE", "STE valid"));
 }
 
+// What a second realm looks at before it trusts is told, and so is that it gives its DMA up.
+TEST(LifeChart, OfASecondRealmIsAsThatOfTheFirst) {
+  SmallRun run;
+  const auto guest = [&](const char* name) {
+    return run.trace.call(Lane::kGuest, Lane::kFirmware, name, {});
+  };
+  const auto host = [&](const char* name) {
+    return run.trace.call(Lane::kIommufd, Lane::kHostTsm, name, {.function = SmallRun::kVf});
+  };
+  run.trace.fact(Lane::kFirmware, Fact::kGuestStart, "start asked for", {});
+  run.trace.fact(Lane::kHostTsm, Fact::kBound, "bound", {.function = SmallRun::kVf, .vm = 2});
+  (void)guest("RSI_VDEV_GET_INFO");
+  (void)host("unbind");
+  run.trace.fact(Lane::kDevice, Fact::kDma, "DMA",
+                 {.a = static_cast<std::uint64_t>(object::DmaKind::kSharedToShared)});
+  {
+    auto disable = guest("RSI_VDEV_DMA_DISABLE");
+    run.trace.fact(Lane::kFirmware, Fact::kTrustedDmaOff, "STE off", {});
+  }
+  EXPECT_THAT(life_of(run),
+              testing::ElementsAre("== start", "start asked for", "bound", "RSI_VDEV_GET_INFO",
+                                   "== unbind", "unbind", "== a shared device again", "DMA",
+                                   "== unbind", "RSI_VDEV_DMA_DISABLE", "STE off"));
+}
+
 TEST(LifeChart, OfAnSnpGuestHasItsMessages) {
   SmallRun run;
   const auto guest = [&](const char* name, const char* detail = "") {
