@@ -109,6 +109,8 @@ TEEIO_LAYOUT(kvm_dtable, 16, padding, 10);
 TEEIO_LAYOUT(kvm_sregs, 312, interrupt_bitmap, 280);
 TEEIO_LAYOUT(kvm_sregs2, 320, pdptrs, 288);
 TEEIO_LAYOUT(kvm_fpu, 416, pad2, 412);
+TEEIO_LAYOUT(kvm_guest_debug, 72, arch.debugreg, 8);
+TEEIO_LAYOUT(kvm_signal_mask, 4, len, 0);
 TEEIO_LAYOUT(kvm_msr_entry, 16, data, 8);
 TEEIO_LAYOUT(kvm_msrs, 8, entries, 8);
 TEEIO_LAYOUT(kvm_msr_list, 4, indices, 4);

@@ -139,6 +139,9 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
       if (mm::MappedFile* run = static_cast<kvm::VcpuFile&>(file).mapped_file(); run != nullptr)
         TEEIO_TRY(run->expose(0, kVcpuMmapSize));
       return {};
+    case FileKind::kGuestMemfd:
+      if ((prot & kProtExec) != 0) return fail(Errno::kPerm, "a guest_memfd is not code");
+      return static_cast<kvm::Gmem&>(file).map((flags & kMapTypeMask) != kMapPrivate);
     case FileKind::kAttribute:
       return static_cast<AttributeFile&>(file).mmap(offset, length);
     case FileKind::kIommu:
@@ -152,7 +155,6 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
     case FileKind::kKvm:
     case FileKind::kKvmVm:
     case FileKind::kKvmVfioDevice:
-    case FileKind::kGuestMemfd:
     case FileKind::kIommuFaults:
     case FileKind::kIommuEvents:
     case FileKind::kIommuTestAccess:
@@ -171,6 +173,8 @@ void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFil
     static_cast<kvm::VcpuFile&>(file).set_mapped_file(std::move(mapped));
   } else if (file.kind() == FileKind::kAttribute) {
     static_cast<AttributeFile&>(file).set_mapped_file(std::move(mapped));
+  } else if (file.kind() == FileKind::kGuestMemfd) {
+    static_cast<kvm::Gmem&>(file).set_mapped_file(std::move(mapped));
   } else if (file.kind() == FileKind::kIommu) {
     static_cast<iommufd::Context&>(file).mappings().set_file(std::move(mapped));
   }

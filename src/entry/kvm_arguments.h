@@ -112,6 +112,14 @@ inline constexpr Field kSregs[] = {
 inline constexpr Field kSregs2[] = {
     TEEIO_FIELD(kvm_sregs2, cr0, kHex), TEEIO_FIELD(kvm_sregs2, cr3, kHex),
     TEEIO_FIELD(kvm_sregs2, cr4, kHex), TEEIO_FIELD(kvm_sregs2, efer, kHex)};
+inline constexpr Word kGuestDebugFlags[] = {
+    TEEIO_MACRO(KVM_GUESTDBG_ENABLE),    TEEIO_MACRO(KVM_GUESTDBG_SINGLESTEP),
+    TEEIO_MACRO(KVM_GUESTDBG_USE_SW_BP), TEEIO_MACRO(KVM_GUESTDBG_USE_HW_BP),
+    TEEIO_MACRO(KVM_GUESTDBG_INJECT_DB), TEEIO_MACRO(KVM_GUESTDBG_INJECT_BP),
+    TEEIO_MACRO(KVM_GUESTDBG_BLOCKIRQ)};
+inline constexpr Field kGuestDebug[] = {
+    TEEIO_FIELD(kvm_guest_debug, control, kFlags, kGuestDebugFlags)};
+inline constexpr Field kSignalMask[] = {TEEIO_FIELD(kvm_signal_mask, len, kNumber)};
 inline constexpr Field kMsrs[] = {TEEIO_FIELD(kvm_msrs, nmsrs, kNumber)};
 inline constexpr Field kMsrList[] = {TEEIO_FIELD(kvm_msr_list, nmsrs, kNumber)};
 inline constexpr Field kCpuid[] = {TEEIO_FIELD(kvm_cpuid2, nent, kNumber)};

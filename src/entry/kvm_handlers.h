@@ -67,6 +67,8 @@ Result<std::int64_t> ioctl_get_one_reg(Call& call);
 Result<std::int64_t> ioctl_set_one_reg(Call& call);
 
 Result<std::int64_t> ioctl_run(Call& call);
+Result<std::int64_t> ioctl_set_signal_mask(Call& call);
+Result<std::int64_t> ioctl_set_guest_debug(Call& call);
 Result<std::int64_t> ioctl_get_regs(Call& call);
 Result<std::int64_t> ioctl_set_regs(Call& call);
 Result<std::int64_t> ioctl_get_sregs(Call& call);

@@ -74,7 +74,7 @@ std::uint64_t kvm_sync_fields(kvm::Vm* vm) {
   return kSyncRegs | kSyncSregs | kSyncEvents;
 }
 
-Result<void> take_synced_registers(kvm::Vcpu& vcpu, abi::kvm_run& run) {
+Result<void> take_synced_registers(kvm::Vcpu& vcpu, mm::UserMemory& memory, abi::kvm_run& run) {
   if (!has_synced_registers(vcpu)) return {};
   if (((run.kvm_valid_regs | run.kvm_dirty_regs) & ~kvm_sync_fields(&vcpu.vm())) != 0)
     return fail(Errno::kInval, "kvm_run names registers that it does not carry");
@@ -85,7 +85,7 @@ Result<void> take_synced_registers(kvm::Vcpu& vcpu, abi::kvm_run& run) {
   }
   if ((run.kvm_dirty_regs & kSyncSregs) != 0) {
     const abi::kvm_sregs sregs = run.s.regs.sregs;
-    TEEIO_TRY(vcpu.set_special(bytes_of(sregs)));
+    TEEIO_TRY(vcpu.set_special(bytes_of(sregs), memory));
     run.kvm_dirty_regs &= ~kSyncSregs;
   }
   if ((run.kvm_dirty_regs & kSyncEvents) != 0) {
@@ -119,9 +119,7 @@ Result<std::int64_t> ioctl_translate(Call& call) {
   const schedule::Lock lock(vcpu.mutex());
   kvm::GuestPaging paging;
   if (!vcpu.vm().ops().guest_state_protected()) {
-    abi::kvm_sregs sregs{};
-    TEEIO_TRY(vcpu.special(writable_bytes_of(sregs)));
-    paging = {.cr0 = sregs.cr0, .cr3 = sregs.cr3, .cr4 = sregs.cr4, .efer = sregs.efer};
+    TEEIO_ASSIGN(paging, vcpu.paging(call.memory()));
   }
   const auto gpa = kvm::translate(vcpu.vm(), call.memory(), paging, arg.linear_address);
   arg.physical_address = gpa ? raw(*gpa) : ~std::uint64_t{0};
@@ -159,7 +157,7 @@ Result<std::int64_t> ioctl_set_sregs(Call& call) {
   using Arg = abi::kvm_sregs;
   TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
   const schedule::Lock lock(vcpu_of(call).mutex());
-  TEEIO_TRY(vcpu_of(call).set_special(bytes_of(arg)));
+  TEEIO_TRY(vcpu_of(call).set_special(bytes_of(arg), call.memory()));
   return 0;
 }
 

@@ -13,7 +13,8 @@ namespace teeio::entry {
 /// Source: Linux arch/x86/kvm/x86.c, kvm_sync_valid_fields(), sync_regs(), store_regs().
 [[nodiscard]] std::uint64_t kvm_sync_fields(kvm::Vm* vm);
 /// Before the guest: those that the program has changed. Errors: EINVAL.
-Result<void> take_synced_registers(kvm::Vcpu& vcpu, abi::kvm_run& run) TEEIO_REQUIRES(vcpu.mutex());
+Result<void> take_synced_registers(kvm::Vcpu& vcpu, mm::UserMemory& memory, abi::kvm_run& run)
+    TEEIO_REQUIRES(vcpu.mutex());
 /// After it, whatever KVM_RUN returns: those that the program asks for.
 void store_synced_registers(kvm::Vcpu& vcpu, abi::kvm_run& run) TEEIO_REQUIRES(vcpu.mutex());
 

@@ -4,6 +4,7 @@
 #include "entry/copy.h"
 #include "entry/kvm_handlers.h"
 #include "entry/kvm_registers.h"
+#include "host/kvm/gmem.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/vm_file.h"
 #include "host/kvm/x86/msrs.h"
@@ -56,6 +57,7 @@ std::int64_t capability(std::uint64_t number, const Asked& asked) {
     case KVM_CAP_SYSTEM_EVENT_DATA:
     case KVM_CAP_IRQFD_RESAMPLE:
     case KVM_CAP_DEBUGREGS:
+    case KVM_CAP_SET_GUEST_DEBUG:
     case KVM_CAP_X86_ROBUST_SINGLESTEP:
     case KVM_CAP_ENABLE_CAP:
     case KVM_CAP_ENABLE_CAP_VM:
@@ -108,6 +110,12 @@ std::int64_t capability(std::uint64_t number, const Asked& asked) {
       return kvm::x86::kHypercallExits;
     case KVM_CAP_X86_APIC_BUS_CYCLES_NS:
       return asked.vm != nullptr ? static_cast<std::int64_t>(asked.vm->x86().bus_cycle_ns()) : 1;
+    case KVM_CAP_SET_GUEST_DEBUG2:
+      return KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP |
+             KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_INJECT_BP | KVM_GUESTDBG_INJECT_DB |
+             KVM_GUESTDBG_BLOCKIRQ;
+    case KVM_CAP_GUEST_MEMFD_FLAGS:
+      return static_cast<std::int64_t>(kvm::supported_gmem_flags(asked.vm));
     case KVM_CAP_SYNC_REGS:
       return static_cast<std::int64_t>(kvm_sync_fields(asked.vm));
     case KVM_CAP_NR_MEMSLOTS:

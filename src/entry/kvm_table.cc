@@ -38,8 +38,7 @@ constexpr Row kVm[] = {
     {KVM_CLEAR_DIRTY_LOG, "KVM_CLEAR_DIRTY_LOG", ioctl_clear_dirty_log, kClearDirty},
     {KVM_SET_MEMORY_ATTRIBUTES, "KVM_SET_MEMORY_ATTRIBUTES", ioctl_set_memory_attributes,
      kAttributes},
-    {KVM_CREATE_GUEST_MEMFD, "KVM_CREATE_GUEST_MEMFD", ioctl_create_guest_memfd, kGmem,
-     Support::kPartial, "no flags: neither MMAP nor INIT_SHARED"},
+    {KVM_CREATE_GUEST_MEMFD, "KVM_CREATE_GUEST_MEMFD", ioctl_create_guest_memfd, kGmem},
     {KVM_CREATE_DEVICE, "KVM_CREATE_DEVICE", ioctl_create_device, kCreateDevice, Support::kPartial,
      "KVM_DEV_TYPE_VFIO only"},
     {KVM_MEMORY_ENCRYPT_OP, "KVM_MEMORY_ENCRYPT_OP", ioctl_vm_memory_encrypt_op, kVmCommand,
@@ -100,12 +99,18 @@ constexpr Row kVm[] = {
 
 constexpr Row kVcpu[] = {
     {KVM_RUN, "KVM_RUN", ioctl_run, kPlain, Support::kPartial,
-     "no interrupts, so no KVM_EXIT_IOAPIC_EOI; no #VE, no exceptions through the guest's IDT; "
+     "no interrupts, so KVM_EXIT_IOAPIC_EOI only of an EOI by KVM_SET_MSRS; no #VE, no exceptions "
+     "through the guest's IDT; "
      "code segments start at 0"},
     {KVM_GET_REGS, "KVM_GET_REGS", ioctl_get_regs, kRegs},
     {KVM_SET_REGS, "KVM_SET_REGS", ioctl_set_regs, kRegs},
     {KVM_GET_SREGS, "KVM_GET_SREGS", ioctl_get_sregs, kSregs},
     {KVM_SET_SREGS, "KVM_SET_SREGS", ioctl_set_sregs, kSregs},
+    {KVM_SET_GUEST_DEBUG, "KVM_SET_GUEST_DEBUG", ioctl_set_guest_debug, kGuestDebug,
+     Support::kPartial,
+     "no breakpoint on a port; an exception that it injects ends KVM_RUN in "
+     "KVM_INTERNAL_ERROR_DELIVERY_EV"},
+    {KVM_SET_SIGNAL_MASK, "KVM_SET_SIGNAL_MASK", ioctl_set_signal_mask, kSignalMask},
     {KVM_TRANSLATE, "KVM_TRANSLATE", ioctl_translate, kTranslation},
     {KVM_PRE_FAULT_MEMORY, "KVM_PRE_FAULT_MEMORY", ioctl_pre_fault_memory, kPreFault},
     {KVM_ARM_VCPU_INIT, "KVM_ARM_VCPU_INIT", ioctl_vcpu_init, kVcpuInit, Support::kPartial,
@@ -122,10 +127,8 @@ constexpr Row kVcpu[] = {
      "the program's view; RDMSR and WRMSR of a guest see the engine's"},
     {KVM_SET_MSRS, "KVM_SET_MSRS", ioctl_set_msrs, kMsrs, Support::kPartial,
      "the program's view; RDMSR and WRMSR of a guest see the engine's"},
-    {KVM_GET_SREGS2, "KVM_GET_SREGS2", ioctl_get_sregs2, kSregs2, Support::kPartial,
-     "no PDPTRs: the guest engine reads them from memory"},
-    {KVM_SET_SREGS2, "KVM_SET_SREGS2", ioctl_set_sregs2, kSregs2, Support::kPartial,
-     "no PDPTRs: the guest engine reads them from memory"},
+    {KVM_GET_SREGS2, "KVM_GET_SREGS2", ioctl_get_sregs2, kSregs2},
+    {KVM_SET_SREGS2, "KVM_SET_SREGS2", ioctl_set_sregs2, kSregs2},
     {KVM_GET_VCPU_EVENTS, "KVM_GET_VCPU_EVENTS", ioctl_get_vcpu_events, kEvents},
     {KVM_SET_VCPU_EVENTS, "KVM_SET_VCPU_EVENTS", ioctl_set_vcpu_events, kEvents, Support::kPartial,
      "kept; an event that is due ends KVM_RUN in KVM_INTERNAL_ERROR_DELIVERY_EV"},

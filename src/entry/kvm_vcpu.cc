@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
@@ -103,6 +104,18 @@ Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page,
       run.internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
       run.internal.ndata = 0;
       return 0;
+    case Reason::kIoapicEoi:
+      run.exit_reason = KVM_EXIT_IOAPIC_EOI;
+      run.eoi.vector = static_cast<std::uint8_t>(exit.number);
+      return 0;
+    case Reason::kDebug:
+      run.exit_reason = KVM_EXIT_DEBUG;
+      run.debug.arch.exception = static_cast<std::uint32_t>(exit.number);
+      run.debug.arch.pc = exit.args[0];
+      if (exit.number == hw::kBreakpointVector) return 0;
+      run.debug.arch.dr6 = exit.args[1];
+      run.debug.arch.dr7 = exit.args[2];
+      return 0;
     case Reason::kHalt:
       run.exit_reason = KVM_EXIT_HLT;
       return 0;
@@ -141,15 +154,39 @@ Result<std::int64_t> ioctl_run(Call& call) {
                                  .interrupt_window = page.run().request_interrupt_window != 0,
                                  .cr8 = page.run().cr8};
   const VendorVm* vendor = vendor_vm(vcpu.vm().type());
-  const auto taken = take_synced_registers(vcpu, page.run());
+  const auto taken = take_synced_registers(vcpu, call.memory(), page.run());
   const auto ran = taken ? vcpu.run(call.caller, completion_of(page, vendor), request)
                          : Result<kvm::VcpuExit>(std::unexpected(taken.error()));
   store_synced_registers(vcpu, page.run());
+  if (vcpu.cpu() != nullptr) show(vcpu.shown(), page.run());
   TEEIO_ASSIGN(const kvm::VcpuExit exit, ran);
   if (exit.reason == kvm::VcpuExit::Reason::kInterrupted && !request.immediate_exit)
     page.run().exit_reason = KVM_EXIT_INTR;
-  show(vcpu.shown(), page.run());
   return encode(exit, page, vendor);
+}
+
+Result<std::int64_t> ioctl_set_guest_debug(Call& call) {
+  TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_guest_debug>(call.memory(), call.argument));
+  kvm::GuestDebug debug{.control = arg.control, .registers = {}};
+  std::ranges::copy(arg.arch.debugreg, debug.registers);
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  TEEIO_TRY(vcpu_of(call).set_guest_debug(debug));
+  return 0;
+}
+
+/// kvm_vcpu_ioctl(): no argument takes the mask away.
+Result<std::int64_t> ioctl_set_signal_mask(Call& call) {
+  mm::SignalMask mask;
+  if (call.argument != 0) {
+    std::uint32_t length = 0;  // no copy_in(): the flexible array keeps it out of a Result
+    TEEIO_TRY(call.memory().read(call.argument, writable_bytes_of(length)));
+    if (length != sizeof(*mask)) return fail(Errno::kInval, "a signal mask is 8 bytes");
+    TEEIO_ASSIGN(
+        mask, copy_in<std::uint64_t>(call.memory(), call.argument + sizeof(abi::kvm_signal_mask)));
+  }
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  vcpu_of(call).set_signal_mask(mask);
+  return 0;
 }
 
 /// kvm_vcpu_pre_fault_memory(): progress is success, and the rest is reported.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -266,22 +267,30 @@ Result<std::int64_t> ioctl_get_sregs2(Call& call) {
   TEEIO_TRY(vcpu_of(call).special(writable_bytes_of(sregs)));
   abi::kvm_sregs2 arg{};
   std::memcpy(&arg, &sregs, offsetof(abi::kvm_sregs2, flags));
+  TEEIO_ASSIGN(const auto paging, vcpu_of(call).paging(call.memory()));
+  if (paging.pae()) {
+    std::ranges::copy(paging.pdptrs.value_or(hw::Pdptrs{}), arg.pdptrs);
+    arg.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+  }
   TEEIO_TRY(copy_out(call.memory(), call.argument, arg));
   return 0;
 }
 
-/// __set_sregs2(): PDPTRs count in PAE paging only; the engine reads them from memory.
+/// kvm_vcpu_ioctl_x86_set_sregs2()
 Result<std::int64_t> ioctl_set_sregs2(Call& call) {
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_sregs2>(call.memory(), call.argument));
   if ((arg.flags & ~static_cast<std::uint64_t>(KVM_SREGS2_FLAGS_PDPTRS_VALID)) != 0)
     return fail(Errno::kInval, "an unknown flag of KVM_SET_SREGS2 is set");
-  constexpr std::uint64_t kPaging = 1U << 31U, kPae = 1U << 5U, kLma = 1U << 10U;
-  const bool pae = (arg.cr0 & kPaging) != 0 && (arg.cr4 & kPae) != 0 && (arg.efer & kLma) == 0;
-  if (arg.flags != 0 && !pae) return fail(Errno::kInval, "PDPTRs without PAE paging");
+  const kvm::GuestPaging wanted{.cr0 = arg.cr0, .cr3 = arg.cr3, .cr4 = arg.cr4, .efer = arg.efer};
+  std::optional<hw::Pdptrs> pdptrs;
+  if (arg.flags != 0) {
+    if (!wanted.pae()) return fail(Errno::kInval, "PDPTRs without PAE paging");
+    std::ranges::copy(arg.pdptrs, pdptrs.emplace().begin());
+  }
   abi::kvm_sregs sregs{};
   std::memcpy(&sregs, &arg, offsetof(abi::kvm_sregs2, flags));
   const schedule::Lock lock(vcpu_of(call).mutex());
-  TEEIO_TRY(vcpu_of(call).set_special(bytes_of(sregs)));
+  TEEIO_TRY(vcpu_of(call).set_special(bytes_of(sregs), call.memory(), pdptrs));
   return 0;
 }
 

@@ -50,6 +50,12 @@ class ArmCpu final : public hw::Cpu, public hw::ArmCore, public hw::ArmException
   Result<void> set_special(ByteView in) override;
   void start_flat(const hw::FlatStart&) override {}
   void set_private_bit(std::uint64_t) override {}
+  void complete_io(std::uint64_t) override {}
+  hw::CpuExit finish_instruction() override { return run(); }
+  [[nodiscard]] bool inside_instruction() const override { return false; }
+  void set_debug(const hw::CpuDebug&) override {}
+  [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return std::nullopt; }
+  void set_pdptrs(const hw::Pdptrs&) override {}
   void set_msr(std::uint32_t, std::uint64_t) override {}
   [[nodiscard]] std::optional<std::uint64_t> msr(std::uint32_t) const override {
     return std::nullopt;

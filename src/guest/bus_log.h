@@ -21,6 +21,7 @@ class BusLog {
 
   /// Another instruction is next: none of what was done is for it to repeat.
   void forget() { done_.clear(); }
+  [[nodiscard]] bool empty() const { return done_.empty(); }
   /// The instruction starts, perhaps again.
   void start() { next_ = 0; }
 

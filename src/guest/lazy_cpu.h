@@ -27,6 +27,12 @@ class LazyCpu final : public hw::Cpu {
     if (hw::Cpu* const open = open_.load(); open != nullptr) open->flush(start, size_bytes);
   }
   void set_read_result(std::uint64_t value) override { engine().set_read_result(value); }
+  void complete_io(std::uint64_t value) override { engine().complete_io(value); }
+  hw::CpuExit finish_instruction() override { return engine().finish_instruction(); }
+  [[nodiscard]] bool inside_instruction() const override { return engine().inside_instruction(); }
+  void set_debug(const hw::CpuDebug& debug) override { engine().set_debug(debug); }
+  [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return engine().pdptrs(); }
+  void set_pdptrs(const hw::Pdptrs& pdptrs) override { engine().set_pdptrs(pdptrs); }
   [[nodiscard]] hw::CpuRegisters registers() const override { return engine().registers(); }
   void set_registers(const hw::CpuRegisters& registers) override {
     engine().set_registers(registers);

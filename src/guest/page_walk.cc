@@ -33,29 +33,42 @@ class Walker {
   Walker(hw::GuestMemory& memory, const PagingState& paging)
       : memory_(memory), paging_(paging), format_(format_of(paging)) {}
 
+  std::expected<hw::Pdptrs, WalkStop> load_pdptrs() {
+    constexpr std::uint64_t kReserved = 0xfff0'0000'0000'01e6;
+    const std::uint64_t table = (paging_.cr3 & 0xffff'ffe0ULL) | paging_.private_bit;
+    hw::Pdptrs entries{};
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto entry = load(Gpa{table + i * sizeof(std::uint64_t)});
+      if (!entry) return std::unexpected(entry.error());
+      if ((*entry & kPresent) != 0 && (*entry & kReserved) != 0) return std::unexpected(kFault);
+      entries[i] = *entry;
+    }
+    return entries;
+  }
+
   std::expected<Translation, WalkStop> walk(std::uint64_t linear, hw::GuestAccess access) {
-    Gpa table{(paging_.cr3 & (format_.levels == 3 ? 0xffff'ffe0ULL : kAddressBits)) |
-              paging_.private_bit};
+    unsigned level = format_.levels;
+    std::uint64_t table_bits = paging_.cr3;
+    if (level == 3) {  // its uppermost entries carry no rights
+      table_bits = paging_.pdptrs[(linear >> 30U) & 3U];
+      if ((table_bits & kPresent) == 0) return std::unexpected(kFault);
+      --level;
+    }
+    Gpa table{(table_bits & kAddressBits) | paging_.private_bit};
     bool writable = true;
     bool executable = true;
-    for (unsigned level = format_.levels; level > 0; --level) {
+    for (; level > 0; --level) {
       const unsigned shift = kPageShift + (level - 1) * format_.index_bits;
       const std::uint64_t index = (linear >> shift) & ((1ULL << format_.index_bits) - 1);
       const Gpa slot = table + index * format_.entry_bytes;
       auto entry = load(slot);
       if (!entry) return std::unexpected(entry.error());
       if ((*entry & kPresent) == 0) return std::unexpected(kFault);
-      // PAE's four uppermost entries carry no rights.
-      const bool has_rights = format_.levels != 3 || level != 3;
-      if (has_rights) {
-        writable = writable && (*entry & kWritable) != 0;
-        executable = executable && !(paging_.no_execute && (*entry & kNoExecute) != 0);
-      }
+      writable = writable && (*entry & kWritable) != 0;
+      executable = executable && !(paging_.no_execute && (*entry & kNoExecute) != 0);
       const bool leaf = level == 1 || is_large(*entry, level);
       if (!leaf) {
-        if (has_rights) {
-          if (auto stop = mark(slot, *entry, kAccessed)) return std::unexpected(*stop);
-        }
+        if (auto stop = mark(slot, *entry, kAccessed)) return std::unexpected(*stop);
         table = Gpa{(*entry & kAddressBits) | paging_.private_bit};
         continue;
       }
@@ -143,6 +156,11 @@ std::expected<Translation, WalkStop> walk(hw::GuestMemory& memory, const PagingS
   if (paging.long_mode && !is_canonical(linear))
     return std::unexpected(WalkStop{WalkStop::Kind::kNotCanonical});
   return Walker(memory, paging).walk(linear, access);
+}
+
+std::expected<hw::Pdptrs, WalkStop> load_pdptrs(hw::GuestMemory& memory,
+                                                const PagingState& paging) {
+  return Walker(memory, paging).load_pdptrs();
 }
 
 }  // namespace teeio::guest

@@ -17,6 +17,7 @@ struct PagingState {
   bool no_execute = false;     ///< EFER.NXE
   bool large_pages = false;    ///< CR4.PSE
   std::uint64_t cr3 = 0;
+  hw::Pdptrs pdptrs{};            ///< of PAE paging
   std::uint64_t private_bit = 0;  ///< set in addresses of tables and code: hw::Cpu
 };
 
@@ -42,7 +43,13 @@ struct WalkStop {
 /// 51:12, so a TD's shared bit (47) and an SNP guest's private bit (51) pass to
 /// `memory` as they are. One privilege level: the user bit is not looked at.
 /// Source: Intel SDM vol. 3, 4.3 (32-bit), 4.4 (PAE), 4.5 (4-level paging).
+///
+/// PAE's uppermost level is not in memory but in `paging.pdptrs`.
 std::expected<Translation, WalkStop> walk(hw::GuestMemory& memory, const PagingState& paging,
                                           std::uint64_t linear, hw::GuestAccess access);
+
+/// The upper four entries of PAE paging, from where CR3 says. kPageFault: an entry has a
+/// reserved bit set. Source: Intel SDM vol. 3, 4.4.1.
+std::expected<hw::Pdptrs, WalkStop> load_pdptrs(hw::GuestMemory& memory, const PagingState& paging);
 
 }  // namespace teeio::guest

@@ -18,6 +18,7 @@ using hw::GuestAccess;
 
 // Unicorn's cost of a new page grows with the pages that it holds.
 constexpr std::size_t kMaxPages = 512;
+constexpr std::uint64_t kResumeFlag = 1U << 16U;
 
 }  // namespace
 
@@ -70,16 +71,24 @@ void UnicornCpu::flush(Gpa, std::uint64_t) {
 
 void UnicornCpu::set_read_result(std::uint64_t value) { read_result_ = value; }
 
-hw::CpuRegisters UnicornCpu::registers() const { return engine_->general(); }
+hw::CpuRegisters UnicornCpu::registers() const {
+  hw::CpuRegisters registers = engine_->general();
+  if (resume_flag_) registers.rflags |= kResumeFlag;
+  return registers;
+}
 
 void UnicornCpu::set_registers(const hw::CpuRegisters& registers) {
-  if (registers.rip != engine_->get(UC_X86_REG_RIP)) done_.forget();
-  engine_->set_general(registers);
+  if (registers.rip != engine_->get(UC_X86_REG_RIP)) {
+    done_.forget();
+  }
+  resume_flag_ = (registers.rflags & kResumeFlag) != 0;
+  hw::CpuRegisters engines = registers;
+  engines.rflags &= ~kResumeFlag;
+  engine_->set_general(engines);
 }
 
 hw::CpuExit UnicornCpu::run() {
   if (!runnable_) return check_segments(loaded_) ? shutdown() : unsupported();
-  finish_port_read();
   refresh_copies();
   // The access that the last exit asked for: a read gets its value now.
   if (stop_ == Stop::kExit && exit_.reason == CpuExit::Reason::kMmio) done_.answer(read_result_);
@@ -91,6 +100,13 @@ hw::CpuExit UnicornCpu::run() {
     if (kicked_.exchange(false) || used_up) return exit_for(CpuExit::Reason::kKicked);
     if (auto exit = step()) return *exit;
   }
+}
+
+CpuExit UnicornCpu::finish_instruction() {
+  only_finish_ = true;
+  const CpuExit exit = run();
+  const bool at_end = !std::exchange(only_finish_, false);
+  return at_end ? exit_for(CpuExit::Reason::kFinished) : exit;
 }
 
 std::optional<CpuExit> UnicornCpu::step() {
@@ -115,7 +131,7 @@ std::optional<CpuExit> UnicornCpu::step() {
 }
 
 std::optional<CpuExit> UnicornCpu::map_missing() {
-  const auto found = walk(memory_, paging(), missing_.linear, missing_.access);
+  const auto found = translate(missing_.linear, missing_.access);
   if (!found) {
     const WalkStop& stop = found.error();
     if (stop.kind == WalkStop::Kind::kNoMapping) return fault(stop.gpa, stop.access);
@@ -183,6 +199,7 @@ std::optional<CpuExit> UnicornCpu::perform(const Intercept& intercept) {
   switch (intercept.kind) {
     case Intercept::Kind::kHalt:
       advance(intercept.length);
+      ended_ = false;  // kvm_emulate_halt(): the exit takes a single step's place
       return exit_for(CpuExit::Reason::kHalt);
     case Intercept::Kind::kHypercall:
       advance(intercept.length);
@@ -232,24 +249,22 @@ std::optional<CpuExit> UnicornCpu::perform(const Intercept& intercept) {
 }
 
 std::optional<CpuExit> UnicornCpu::io(const Intercept& intercept) {
-  advance(intercept.length);
   CpuExit exit = exit_for(CpuExit::Reason::kIo);
   exit.size = intercept.size;
   exit.write = intercept.kind == Intercept::Kind::kOut;
   exit.port = intercept.port_in_dx ? static_cast<std::uint16_t>(engine_->get(UC_X86_REG_RDX))
                                    : intercept.port;
-  if (exit.write) {
-    exit.data = low_bytes(engine_->get(UC_X86_REG_RAX), exit.size);
-  } else {
-    port_read_ = exit;
-  }
+  if (exit.write) exit.data = low_bytes(engine_->get(UC_X86_REG_RAX), exit.size);
+  port_access_ = exit;
+  port_instruction_ = intercept;
+  port_rip_ = engine_->get(UC_X86_REG_RIP);
   return exit;
 }
 
 /// An instruction about the page at the linear address in RAX.
 CpuExit UnicornCpu::page_call(const Intercept& intercept, hw::GuestCall call) {
   const std::uint64_t linear = engine_->get(UC_X86_REG_RAX);
-  const auto found = walk(memory_, paging(), linear, GuestAccess::kRead);
+  const auto found = translate(linear, GuestAccess::kRead);
   if (!found)
     return found.error().kind == WalkStop::Kind::kNoMapping
                ? fault(found.error().gpa, found.error().access)
@@ -261,19 +276,23 @@ CpuExit UnicornCpu::page_call(const Intercept& intercept, hw::GuestCall call) {
   return exit;
 }
 
-void UnicornCpu::finish_port_read() {
-  if (!port_read_) return;
-  const unsigned size = port_read_->size;
-  const std::uint64_t value = low_bytes(read_result_, size);
-  const std::uint64_t old = engine_->get(UC_X86_REG_RAX);
-  // A 4-byte result clears the upper half, shorter ones leave the rest.
-  engine_->set(UC_X86_REG_RAX, size == 4 ? value : (old & ~low_bytes(~0ULL, size)) | value);
-  port_read_.reset();
+void UnicornCpu::complete_io(std::uint64_t value) {
+  const auto access = std::exchange(port_access_, std::nullopt);
+  if (!access || engine_->get(UC_X86_REG_RIP) != port_rip_) return;
+  if (!access->write) {
+    const unsigned size = access->size;
+    const std::uint64_t old = engine_->get(UC_X86_REG_RAX);
+    // A 4-byte result clears the upper half, shorter ones leave the rest.
+    engine_->set(UC_X86_REG_RAX, size == 4
+                                     ? low_bytes(value, size)
+                                     : (old & ~low_bytes(~0ULL, size)) | low_bytes(value, size));
+  }
+  advance(port_instruction_.length);
 }
 
 void UnicornCpu::advance(std::uint8_t length) {
   engine_->set(UC_X86_REG_RIP, engine_->get(UC_X86_REG_RIP) + length);
-  done_.forget();
+  end_instruction();
 }
 
 void UnicornCpu::drop_pages() {

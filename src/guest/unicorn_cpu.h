@@ -40,6 +40,12 @@ class UnicornCpu final : public hw::Cpu {
   void kick() override;
   void flush(Gpa start, std::uint64_t size_bytes) override;
   void set_read_result(std::uint64_t value) override;
+  void complete_io(std::uint64_t value) override;
+  hw::CpuExit finish_instruction() override;
+  [[nodiscard]] bool inside_instruction() const override { return !done_.empty(); }
+  void set_debug(const hw::CpuDebug& debug) override;
+  [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return pdptrs_; }
+  void set_pdptrs(const hw::Pdptrs& pdptrs) override;
   [[nodiscard]] hw::CpuRegisters registers() const override;
   void set_registers(const hw::CpuRegisters& registers) override;
   Result<void> get_special(std::span<std::byte> out) const override;
@@ -90,7 +96,8 @@ class UnicornCpu final : public hw::Cpu {
   void read_control(const Intercept& intercept);
   bool write_msr();
   void read_msr();
-  void finish_port_read();
+  /// walk() with the tables as they are; loads the PDPTRs first where that is due.
+  std::expected<Translation, WalkStop> translate(std::uint64_t linear, hw::GuestAccess access);
   void drop_pages();
   std::optional<hw::CpuExit> map_copy(std::uint64_t linear, Gpa page,
                                       const hw::GuestMapping& mapping);
@@ -100,13 +107,23 @@ class UnicornCpu final : public hw::Cpu {
   [[nodiscard]] SpecialRegisters special() const;
   [[nodiscard]] Segment live_segment(const Segment& loaded, int reg) const;
   [[nodiscard]] PagingState paging() const;
+  [[nodiscard]] bool pae_paging() const;
   [[nodiscard]] CodeSize code_size() const;
 
   // Inside a hook.
   static void code_hook(uc_engine* uc, std::uint64_t address, std::uint32_t size, void* self);
   static bool access_hook(uc_engine* uc, uc_mem_type type, std::uint64_t address, int size,
                           std::int64_t value, void* self);
+  static void watch_hook(uc_engine* uc, uc_mem_type type, std::uint64_t address, int size,
+                         std::int64_t value, void* self);
   void on_code(std::uint64_t address, std::uint32_t size);
+  /// An instruction that ran is at its end.
+  void end_instruction();
+  /// run() comes back with kKicked, and the instruction that is next has not begun.
+  void stop_before_next();
+  /// Whether the instruction at `address` does not start, because of debug_.
+  bool stops_for_debug(std::uint64_t address, std::span<const std::uint8_t> code);
+  void on_watched(std::uint64_t address, unsigned size, bool write);
   bool on_access(uc_mem_type type, std::uint64_t address, unsigned size, std::uint64_t value);
   bool on_bus(const Page& page, std::uint64_t address, unsigned size, bool write,
               std::uint64_t value);
@@ -136,7 +153,17 @@ class UnicornCpu final : public hw::Cpu {
   bool drop_soon_ = false;
   bool slice_used_up_ = false;
   BusLog done_;
-  std::optional<hw::CpuExit> port_read_;
+  std::optional<hw::CpuExit> port_access_;  ///< a kIo exit that is not completed
+  Intercept port_instruction_;              ///< of port_access_
+  std::uint64_t port_rip_ = 0;
+  bool only_finish_ = false;  ///< stop at the end of the present instruction
+  hw::CpuDebug debug_;
+  bool debugging_ = false;
+  bool ended_ = false;         ///< an instruction has ended since debug_ was looked at
+  bool resume_flag_ = false;   ///< RFLAGS.RF
+  std::uint64_t watched_ = 0;  ///< of DR6: what the present instruction has touched
+  std::vector<uc_hook> watches_;
+  std::optional<hw::Pdptrs> pdptrs_;  ///< of PAE paging; nullopt: to be loaded
   std::uint64_t read_result_ = 0;
   std::uint64_t instructions_ = 0;
   std::uint64_t code_page_ = ~std::uint64_t{0};  ///< linear page that code_host_ is, if any

@@ -61,6 +61,8 @@ std::optional<CpuExit> UnicornCpu::write_control(const Intercept& intercept) {
         after.efer |= kEferLongModeActive;
       }
       if ((value & kCr0Paging) == 0) after.efer &= ~kEferLongModeActive;
+      constexpr std::uint64_t kReloads = kCr0Paging | 3U << 29U;  // and CD, NW
+      if (((before.cr0 ^ value) & kReloads) != 0) pdptrs_.reset();
       drop_pages();
       if (((before.cr0 ^ value) & kCr0ProtectedMode) != 0) {
         load(after);
@@ -78,13 +80,17 @@ std::optional<CpuExit> UnicornCpu::write_control(const Intercept& intercept) {
     case 3:
       // Bit 63 asks to keep translations, which is never an obligation.
       loaded_.cr3 = value & ~(1ULL << 63U);
+      pdptrs_.reset();
       drop_pages();
       return std::nullopt;
-    case 4:
+    case 4: {
+      constexpr std::uint64_t kReloads = kCr4Pae | kCr4LargePages | 1U << 7U | 1U << 20U;
+      if (((loaded_.cr4 ^ value) & kReloads) != 0) pdptrs_.reset();  // and PGE, SMEP
       loaded_.cr4 = value;
       engine_->set(UC_X86_REG_CR4, value);
       drop_pages();
       return std::nullopt;
+    }
     case 8:
       loaded_.cr8 = value & 15U;
       return std::nullopt;
@@ -135,8 +141,29 @@ PagingState UnicornCpu::paging() const {
   state.no_execute = (loaded_.efer & kEferNoExecute) != 0;
   state.large_pages = (loaded_.cr4 & kCr4LargePages) != 0;
   state.cr3 = loaded_.cr3;
+  state.pdptrs = pdptrs_.value_or(hw::Pdptrs{});
   state.private_bit = private_bit_;
   return state;
+}
+
+bool UnicornCpu::pae_paging() const {
+  return (loaded_.cr0 & kCr0Paging) != 0 && (loaded_.cr4 & kCr4Pae) != 0 &&
+         (loaded_.efer & kEferLongModeActive) == 0;
+}
+
+void UnicornCpu::set_pdptrs(const hw::Pdptrs& pdptrs) {
+  drop_pages();
+  pdptrs_ = pdptrs;
+}
+
+std::expected<Translation, WalkStop> UnicornCpu::translate(std::uint64_t linear,
+                                                           GuestAccess access) {
+  if (!pdptrs_ && pae_paging()) {
+    const auto loaded = load_pdptrs(memory_, paging());
+    if (!loaded) return std::unexpected(loaded.error());
+    pdptrs_ = *loaded;
+  }
+  return walk(memory_, paging(), linear, access);
 }
 
 CodeSize UnicornCpu::code_size() const {
@@ -194,6 +221,7 @@ SpecialRegisters UnicornCpu::special() const {
 void UnicornCpu::load(const SpecialRegisters& special) {
   drop_pages();
   loaded_ = special;
+  pdptrs_.reset();
   runnable_ = check_segments(special).has_value();
   if (runnable_) {
     first_instruction_ = false;

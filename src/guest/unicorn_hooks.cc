@@ -29,7 +29,10 @@ bool UnicornCpu::access_hook(uc_engine*, uc_mem_type type, std::uint64_t address
 
 void UnicornCpu::on_code(std::uint64_t address, std::uint32_t size) {
   if (stop_ != Stop::kNone) return;  // a refused store was the last thing that counts
-  if (!first_instruction_) done_.forget();
+  if (!first_instruction_) {
+    end_instruction();
+    if (only_finish_) return stop_before_next();
+  }
   first_instruction_ = false;
   done_.start();
   ++instructions_;
@@ -40,6 +43,7 @@ void UnicornCpu::on_code(std::uint64_t address, std::uint32_t size) {
     return;
   }
   const auto code = code_at(address, size);
+  if (debugging_ && stops_for_debug(address, code)) return;
   // Only long mode code has REX prefixes; elsewhere those bytes are whole
   // instructions, which end before anything that classify() looks for.
   intercept_ = classify(code, CodeSize::k64);
@@ -92,7 +96,14 @@ bool UnicornCpu::on_access(uc_mem_type type, std::uint64_t address, unsigned siz
   if (page == pages_.end() || page->second.host != nullptr || access == GuestAccess::kFetch) {
     // To fetch the next instruction is to be done with the one that ran, so none of
     // its accesses (a call's push) is for the next one to repeat.
-    if (access == GuestAccess::kFetch && !first_instruction_) done_.forget();
+    if (access == GuestAccess::kFetch && !first_instruction_) {
+      end_instruction();
+      if (only_finish_) {
+        only_finish_ = false;
+        slice_used_up_ = true;
+        return abandon(Stop::kAttention);
+      }
+    }
     missing_ = {address, access};
     return abandon(Stop::kMissing);
   }

@@ -20,6 +20,8 @@ struct CpuRegisters {
   std::uint64_t rip = 0, rflags = 2;
 };
 
+using Pdptrs = std::array<std::uint64_t, 4>;
+
 /// General registers of a 64-bit Arm vCPU.
 struct ArmRegisters {
   std::array<std::uint64_t, 31> x{};
@@ -65,6 +67,8 @@ struct CpuExit {
     kHypercall,    ///< VMCALL or VMMCALL outside of a confidential guest: see registers
     kCpuid,        ///< CPUID: EAX and ECX are the question, in registers()
     kGuestCall,    ///< a confidential guest's own instruction: see call and registers
+    kDebug,        ///< what set_debug() asked for: see vector and dr6
+    kFinished,     ///< finish_instruction() only: the instruction is at its end
     kKicked,       ///< kick() was called, or the CPU has run for a while
     kShutdown,     ///< triple fault or an instruction that cannot be emulated
     kUnsupported,  ///< code where no memory is, or a state that the engine cannot run
@@ -73,10 +77,23 @@ struct CpuExit {
   Gpa gpa{0};                             ///< kFault, kMmio, kGuestCall where its GuestCall says so
   GuestCall call = GuestCall::kFirmware;  ///< kGuestCall
   GuestAccess access = GuestAccess::kRead;
-  std::uint16_t port = 0;  ///< kIo
-  std::uint8_t size = 0;   ///< kMmio, kIo: bytes, 1–8
-  bool write = false;      ///< kMmio, kIo
-  std::uint64_t data = 0;  ///< kMmio, kIo writes: the value, little-endian
+  std::uint16_t port = 0;   ///< kIo
+  std::uint8_t size = 0;    ///< kMmio, kIo: bytes, 1–8
+  bool write = false;       ///< kMmio, kIo
+  std::uint64_t data = 0;   ///< kMmio, kIo writes: the value, little-endian
+  std::uint8_t vector = 0;  ///< kDebug: kDebugVector or kBreakpointVector
+  std::uint64_t dr6 = 0;    ///< kDebug, kDebugVector: as the processor sets it
+};
+inline constexpr std::uint8_t kDebugVector = 1;
+inline constexpr std::uint8_t kBreakpointVector = 3;
+
+/// What an owner wants to know of while the guest runs. Source: Intel SDM vol. 3, 19.2.
+struct CpuDebug {
+  bool single_step = false;  ///< each instruction ends run()
+  bool int3 = false;         ///< so does INT3, instead of being an exception
+  bool breakpoints = false;  ///< so do those of the two below, but for ports
+  std::array<std::uint64_t, 4> address{};
+  std::uint64_t dr7 = 0;
 };
 
 /// A VM's second-stage tables as its vCPUs use them.
@@ -111,8 +128,8 @@ struct FlatStart {
 class Cpu {
  public:
   virtual ~Cpu() = default;
-  /// Runs until an exit. A kMmio/kIo read or a kGuestCall is completed by setting
-  /// the result (set_read_result(), registers()) and running again.
+  /// Runs until an exit. A kMmio exit or a kGuestCall is completed by setting
+  /// the result (set_read_result(), registers()) and running again; kIo by complete_io().
   /// Precondition: memory lookups may block.
   virtual CpuExit run() = 0;
   /// Makes a running or the next run() return kKicked soon.
@@ -120,8 +137,23 @@ class Cpu {
   /// Drops cached translations of [start, start + size) before the next guest
   /// access (TLB shoot-down). Callers kick and wait as their tracking demands.
   virtual void flush(Gpa start, std::uint64_t size_bytes) = 0;
-  /// The value of the read that the last kMmio or kIo exit asked for.
+  /// The value of the read that the last kMmio exit asked for.
   virtual void set_read_result(std::uint64_t value) = 0;
+  /// Ends the instruction of the last kIo exit; of an IN with the value that was read. Nothing
+  /// when RIP is no longer the instruction's.
+  virtual void complete_io(std::uint64_t value) = 0;
+  /// The present instruction, which a kMmio exit has interrupted, and no more: kFinished when it
+  /// is at its end, or another exit on its way there, after which it is to be called again.
+  virtual CpuExit finish_instruction() = 0;
+  /// Whether there is one of which something has been done on the bus already.
+  [[nodiscard]] virtual bool inside_instruction() const = 0;
+  /// For the instructions that begin from now on. A code breakpoint is not taken where RFLAGS.RF
+  /// is set; the guest's own debug registers do nothing.
+  virtual void set_debug(const CpuDebug& debug) = 0;
+  /// The upper four table entries of PAE paging, which a processor keeps to itself from the load of
+  /// CR3 on (SDM vol. 3, 4.4.1); nullopt: not loaded yet, or another paging mode.
+  [[nodiscard]] virtual std::optional<Pdptrs> pdptrs() const = 0;
+  virtual void set_pdptrs(const Pdptrs& pdptrs) = 0;
   [[nodiscard]] virtual CpuRegisters registers() const = 0;
   virtual void set_registers(const CpuRegisters& registers) = 0;
   /// Special registers, as bytes of KVM's struct kvm_sregs (312 bytes); the

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::uint64_t kSignalCheckNs = 500'000;
 
-/// Whether /proc says that a signal waits which the thread does not block.
-bool has_pending_signal(pid_t tid) {
+/// Whether /proc says that a signal waits which the thread does not block, or `blocked` not.
+bool has_pending_signal(pid_t tid, mm::SignalMask blocked) {
   const std::string status = read_file(proc_path(tid, "status"));
   const auto mask = [&status](const char* name) {
     std::uint64_t bits = 0;
@@ -23,7 +23,7 @@ bool has_pending_signal(pid_t tid) {
     if (at != std::string::npos) std::sscanf(status.c_str() + at + 8, "%lx", &bits);
     return bits;
   };
-  return ((mask("\nSigPnd:") | mask("\nShdPnd:")) & ~mask("\nSigBlk:")) != 0;
+  return ((mask("\nSigPnd:") | mask("\nShdPnd:")) & ~(blocked ? *blocked : mask("\nSigBlk:"))) != 0;
 }
 
 /// Of a descriptor that cannot be had: it is closed (by another thread, meanwhile), or the
@@ -103,13 +103,13 @@ Result<std::int32_t> Call::give(Fd opened, std::uint32_t flags, Numbers numbers,
   return context_.listener.add_fd(id(), opened.get(), cloexec, Listener::Number::kExact, number);
 }
 
-bool Call::signal_pending() {
+bool Call::looks_for_signal(mm::SignalMask blocked) {
   const std::uint64_t now = schedule::now_ns();
   // What arrived before the call was delivered before it: begin after a while.
   if (next_signal_check_ns_ == 0) next_signal_check_ns_ = now + kSignalCheckNs;
   if (now < next_signal_check_ns_) return false;
   next_signal_check_ns_ = now + kSignalCheckNs;
-  return !context_.listener.waiting(id()) || has_pending_signal(tid());
+  return !context_.listener.waiting(id()) || has_pending_signal(tid(), blocked);
 }
 
 std::optional<Error> Call::injected(std::string_view name) {

@@ -91,7 +91,6 @@ class Call final : public mm::Caller {
   ProgramMemory& memory() override { return memory_; }
   Result<object::Ref<object::File>> file(std::int32_t fd) override;
   Result<std::int32_t> install(object::Ref<object::File> file, std::uint32_t flags) override;
-  [[nodiscard]] bool signal_pending() override;
 
   [[nodiscard]] Context& context() { return context_; }
   [[nodiscard]] std::uint64_t id() const { return notification_.id; }
@@ -134,6 +133,8 @@ class Call final : public mm::Caller {
   }
 
  private:
+  bool looks_for_signal(mm::SignalMask blocked) override;
+
   Context& context_;
   const seccomp_notif notification_;
   ProgramMemory memory_;

@@ -23,6 +23,7 @@ constexpr Row kRows[] = {
     {SYS_write, kRedirectedFd, "write", on_write},
     {SYS_close, kRedirectedFd, "close", on_close},
     {SYS_mmap, kMmap, "mmap", on_mmap},
+    {SYS_madvise, kCollapse, "madvise", on_madvise},
     {SYS_pread64, kPosition, "pread64", on_read},
     {SYS_pwrite64, kPosition, "pwrite64", on_write},
     {SYS_readv, kRedirectedFd, "readv", on_read},

@@ -45,6 +45,8 @@ Reply on_resize(Call& call, const Row& row);
 Reply on_fallocate(Call& call, const Row& row);
 Reply on_lseek(Call& call, const Row& row);
 Reply on_sync(Call& call, const Row& row);
+// calls_memory.cc
+Reply on_madvise(Call& call, const Row& row);
 // calls_fd.cc: numbers
 Reply on_close(Call& call, const Row& row);
 Reply on_close_range(Call& call, const Row& row);

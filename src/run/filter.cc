@@ -30,6 +30,7 @@ struct Test {
 
 using Tests = std::vector<Test>;
 constexpr std::uint32_t kNoMask = 0xffffffff;
+constexpr std::uint32_t kMadvCollapse = 25;  // MADV_COLLAPSE, Linux 6.1
 constexpr std::uint32_t kRegionHigh = 1U << (kRegionShift - 32U);
 
 Test low(unsigned argument, std::uint16_t jump, std::uint32_t value, Then on_true,
@@ -91,6 +92,9 @@ Tests tests_of(Shape shape) {
       tests.push_back(low(3, BPF_JSET, MAP_ANONYMOUS, Then::kAllow));
       our_fd(tests, 4);
       tests.push_back(high(5, BPF_JGE, kRegionHigh, Then::kNotify));
+      break;
+    case Shape::kCollapse:
+      tests.push_back(low(2, BPF_JEQ, kMadvCollapse, Then::kNotify));
       break;
     case Shape::kFcntl:
       tests.push_back(low(1, BPF_JEQ, F_GETFD, Then::kAllow));

@@ -56,6 +56,13 @@ class MappedBacking final : public mm::MappedFile {
     TEEIO_CHECK(resize(0), "a backing file cannot be cut");
   }
 
+  void punch_hole(std::uint64_t offset, std::uint64_t size) override {
+    backing_->own_changes.fetch_add(1);
+    const int done = ::fallocate(backing_->fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                 static_cast<off_t>(offset), static_cast<off_t>(size));
+    TEEIO_CHECK(done == 0, "a backing file cannot have a hole");
+  }
+
   bool mapped(std::uint64_t offset, std::uint64_t size) override {
     struct stat info{};
     if (::fstat(backing_->fd.get(), &info) != 0) return false;

@@ -114,6 +114,17 @@ struct kvm_coalesced_mmio_zone {
 
 /* ---- a vCPU ---- */
 
+struct kvm_guest_debug {
+  __u32 control;
+  __u32 pad;
+  struct kvm_guest_debug_arch arch;
+};
+
+struct kvm_signal_mask {
+  __u32 len; /* bytes: 8 */
+  __u8 sigset[];
+};
+
 struct kvm_interrupt {
   __u32 irq;
 };

@@ -126,6 +126,18 @@ struct kvm_debug_exit_arch {
   __u64 dr7;
 };
 
+struct kvm_guest_debug_arch {
+  __u64 debugreg[8];
+};
+
+#define KVM_GUESTDBG_ENABLE 0x00000001
+#define KVM_GUESTDBG_SINGLESTEP 0x00000002
+#define KVM_GUESTDBG_USE_SW_BP 0x00010000
+#define KVM_GUESTDBG_USE_HW_BP 0x00020000
+#define KVM_GUESTDBG_INJECT_DB 0x00040000
+#define KVM_GUESTDBG_INJECT_BP 0x00080000
+#define KVM_GUESTDBG_BLOCKIRQ 0x00100000
+
 struct kvm_vcpu_events {
   struct {
     __u8 injected;

@@ -124,11 +124,14 @@ Answer set_region(const CallContext& c) {
   arg.slot = u32(c.values[0]);
   arg.guest_phys_addr = c.values[1];
   arg.memory_size = c.values[2];
+  arg.flags = u32(c.values[6]);
   if (arg.memory_size == 0) return simple(c, KVM_SET_USER_MEMORY_REGION2, arg);
   constexpr std::uint64_t kMost = std::uint64_t{1} << 24U;
   if (c.values[3] != kNoDescriptor) {
-    arg.flags = KVM_MEM_VFIO_DMABUF;
+    arg.flags |= KVM_MEM_VFIO_DMABUF;
     arg.guest_memfd = u32(c.values[3]);
+  } else if (c.values[5] != kNoDescriptor) {
+    arg.userspace_addr = c.values[5];
   } else if (is_page_aligned(arg.memory_size) && arg.memory_size <= kMost) {
     arg.userspace_addr = c.program.memory().map(arg.memory_size);
   }
@@ -264,7 +267,9 @@ constexpr CallParameter kRegion[] = {
     {.key = "gpa"},
     {.key = "size"},
     {.key = "dmabuf", .kind = Kind::kDescriptor, .fallback = kNoDescriptor},
-    {.key = "gmem", .kind = Kind::kDescriptor, .fallback = kNoDescriptor}};
+    {.key = "gmem", .kind = Kind::kDescriptor, .fallback = kNoDescriptor},
+    {.key = "memory", .kind = Kind::kId, .fallback = kNoDescriptor},
+    {.key = "flags", .fallback = 0, .most = kMost32}};
 constexpr CallParameter kAttributes[] = {{.key = "gpa"},
                                          {.key = "size", .fallback = kPageSize},
                                          {.key = "private", .kind = Kind::kWord, .words = kYesNo}};

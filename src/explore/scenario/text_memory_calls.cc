@@ -39,11 +39,19 @@ std::uint64_t fresh_memory(const CallContext& c, std::uint64_t size) {
   return is_page_aligned(size) && size != 0 && size <= kMost ? c.program.memory().map(size) : 0;
 }
 
+/// mmap(2) of anonymous memory: its address, for what names it twice.
+Answer memory(const CallContext& c) {
+  const std::uint64_t address = fresh_memory(c, c.values[0]);
+  if (address == 0) return fail(Errno::kInval, "memory is up to 16 MiB of whole pages");
+  return static_cast<std::int64_t>(address);
+}
+
 // --- guest_memfd, and a VM's first pages ---
 
 Answer create_gmem(const CallContext& c) {
   abi::kvm_create_guest_memfd arg{};
   arg.size = c.values[0];
+  arg.flags = c.values[1];
   return c.program.ioctl(c.target, KVM_CREATE_GUEST_MEMFD, arg);
 }
 Answer allocate_or_punch(const CallContext& c) {
@@ -195,7 +203,9 @@ Answer holds(const CallContext& c) {
 }
 
 constexpr CallWord kOnOff[] = {{"on", 1}, {"off", 0}};
-constexpr CallParameter kGmem[] = {{.key = "size", .fallback = kPageSize}};
+constexpr CallParameter kSize[] = {{.key = "size", .fallback = kPageSize}};
+constexpr CallParameter kGmem[] = {{.key = "size", .fallback = kPageSize},
+                                   {.key = "flags", .fallback = 0}};
 constexpr CallParameter kFallocate[] = {
     {.key = "offset", .fallback = 0},
     {.key = "size", .fallback = kPageSize},
@@ -218,6 +228,7 @@ constexpr CallParameter kVector[] = {{.key = "msix", .kind = Kind::kWord, .words
 constexpr auto kNothing = CallRow::Result::kNothing;
 
 constexpr CallRow kRows[] = {
+    {"memory", false, 0, CallRow::Result::kId, kSize, memory},
     {"KVM_CREATE_GUEST_MEMFD", true, 0, CallRow::Result::kDescriptor, kGmem, create_gmem},
     {"fallocate", true, 0, kNothing, kFallocate, allocate_or_punch},
     {"KVM_TDX_INIT_MEM_REGION", true, 0, kNothing, kGpa, init_mem_region},

@@ -3,29 +3,48 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "base/result.h"
 #include "base/types.h"
 #include "host/kvm/vm.h"
+#include "host/mm/mapped_file.h"
 #include "object/file.h"
 #include "schedule/mutex.h"
 
 namespace teeio::kvm {
 
-/// A guest_memfd: memory that only its VM reaches. Source: Linux
+/// Flags of KVM_CREATE_GUEST_MEMFD.
+inline constexpr std::uint64_t kGmemMmap = 1U << 0U;
+inline constexpr std::uint64_t kGmemInitShared = 1U << 1U;
+
+/// kvm_gmem_get_supported_flags(): shared from the start is what a VM without private memory
+/// may have.
+[[nodiscard]] std::uint64_t supported_gmem_flags(const Vm* vm);
+
+/// A guest_memfd: memory that only its VM reaches, unless it was made to be mapped and shared
+/// (kGmemMmap and kGmemInitShared): then its bytes are those of its MappedFile. Source: Linux
 /// virt/kvm/guest_memfd.c.
 ///
 /// Lifetime: an open file; pins its Vm (not the other way round). Its release
 /// takes it out of every memslot, zaps what was mapped, and frees the pages.
 class Gmem final : public object::File {
  public:
-  /// Errors: EINVAL unless `size` is positive and page aligned and flags are 0.
+  /// Errors: EINVAL unless `size` is positive and page aligned and the VM may have the flags.
   static Result<object::Ref<object::File>> create(object::Ref<Vm> vm, std::uint64_t size,
                                                   std::uint64_t flags);
 
   [[nodiscard]] std::uint64_t size() const { return size_; }
   [[nodiscard]] Vm& vm() { return *vm_; }
+  /// Whether it was made with kGmemMmap: then all of its slots' memory is here, and nothing of it
+  /// at the program's own address (KVM_MEMSLOT_GMEM_ONLY).
+  [[nodiscard]] bool supports_mmap() const { return (flags_ & kGmemMmap) != 0; }
+  /// What the program maps, before it can.
+  void set_mapped_file(std::unique_ptr<mm::MappedFile> file) TEEIO_EXCLUDES(invalidate_lock_);
+  /// mmap(2): of pages that are not shared every touch is a SIGBUS. Errors: ENODEV, EINVAL as
+  /// kvm_gmem_mmap(); ENOMEM.
+  Result<void> map(bool shared) TEEIO_EXCLUDES(invalidate_lock_);
   /// kvm_gmem_get_pfn(): the frame at `offset`, allocated on first use.
   /// Errors: ENOMEM; EFAULT beyond the end.
   Result<Hpa> page(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
@@ -54,8 +73,12 @@ class Gmem final : public object::File {
   void unbind(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
 
  private:
-  Gmem(object::Ref<Vm> vm, std::uint64_t size)
-      : File(object::FileKind::kGuestMemfd), vm_(std::move(vm)), size_(size) {}
+  Gmem(object::Ref<Vm> vm, std::uint64_t size, std::uint64_t flags);
+  ~Gmem() override;
+  /// The bytes that the program maps, on the bus.
+  class Window;
+  [[nodiscard]] bool in_file() const { return (flags_ & kGmemInitShared) != 0 && supports_mmap(); }
+  Result<void> open_window() TEEIO_REQUIRES(invalidate_lock_);
   void release() override;
   Result<Hpa> page_locked(std::uint64_t offset) TEEIO_REQUIRES(invalidate_lock_);
   void free_page(Hpa page) TEEIO_REQUIRES(invalidate_lock_);
@@ -63,7 +86,10 @@ class Gmem final : public object::File {
 
   object::Ref<Vm> vm_;
   const std::uint64_t size_;
+  const std::uint64_t flags_;
   schedule::Mutex invalidate_lock_{schedule::Rank::kGmemInvalidate};
+  std::unique_ptr<mm::MappedFile> mapped_ TEEIO_GUARDED_BY(invalidate_lock_);
+  std::unique_ptr<Window> window_ TEEIO_GUARDED_BY(invalidate_lock_);  ///< of in_file()
   std::map<std::uint64_t, Hpa> pages_ TEEIO_GUARDED_BY(invalidate_lock_);
   std::map<Hpa, std::uint32_t> pins_ TEEIO_GUARDED_BY(invalidate_lock_);
   std::set<Hpa> punched_ TEEIO_GUARDED_BY(invalidate_lock_);  ///< out of the file, and pinned

@@ -1,5 +1,7 @@
 #include "host/kvm/memory_slot.h"
 
+#include <algorithm>
+
 #include "host/kvm/dmabuf_slot.h"
 #include "host/kvm/vm.h"
 
@@ -24,6 +26,18 @@ bool Vm::is_writable(Gpa start, std::uint64_t size) {
     if (slot == nullptr || (slot->flags & kMemReadonly) != 0) return false;
   }
   return true;
+}
+
+std::vector<std::pair<Gpa, std::uint64_t>> Vm::gmem_ranges(const void* gmem, std::uint64_t offset,
+                                                           std::uint64_t size) {
+  std::vector<std::pair<Gpa, std::uint64_t>> ranges;
+  for (const auto& [id, slot] : slots_) {
+    if (slot->gmem != gmem) continue;
+    const std::uint64_t first = std::max(offset, slot->gmem_offset);
+    const std::uint64_t last = std::min(offset + size, slot->gmem_offset + slot->size);
+    if (first < last) ranges.emplace_back(slot->start + (first - slot->gmem_offset), last - first);
+  }
+  return ranges;
 }
 
 Result<std::unique_ptr<UserPages>> UserPages::create(hw::PhysicalMemory& memory,

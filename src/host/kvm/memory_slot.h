@@ -71,6 +71,8 @@ struct Slot {
   /// The private side; null once the guest_memfd was closed.
   Gmem* gmem = nullptr;
   std::uint64_t gmem_offset = 0;
+  /// KVM_MEMSLOT_GMEM_ONLY: the shared side is there too.
+  bool gmem_only = false;
   /// The MMIO behind a KVM_MEM_VFIO_DMABUF slot; null for others.
   std::unique_ptr<DmaBufSlot> dmabuf;
   /// Made on the first fault of the shared side (mmu_lock).

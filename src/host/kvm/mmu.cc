@@ -129,6 +129,13 @@ FaultOutcome Mmu::fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::Gue
     if (!address) return error(address.error());
     mapping.address = *address;
     mapping.mmio = true;
+  } else if (slot.gmem_only) {
+    if (slot.gmem == nullptr) return memory_fault(false);
+    const auto ready = slot.gmem->populate(slot.gmem_offset + offset, [&](Hpa frame) {
+      mapping.address = frame;
+      return vm_.ops().gmem_prepare(page, frame);
+    });
+    if (!ready) return error(ready.error());
   } else {
     const bool writable = (slot.flags & kMemReadonly) == 0;
     if (!writable && access == hw::GuestAccess::kWrite)
@@ -150,7 +157,7 @@ FaultOutcome Mmu::fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::Gue
   }
   const schedule::Lock lock(mmu_lock_);
   if (invalidate_seq_ != seq) return {};
-  if (slot.dmabuf == nullptr) {
+  if (slot.dmabuf == nullptr && !slot.gmem_only) {
     if (slot.shared == nullptr) slot.shared = std::move(pinned);
     mapping.address = slot.shared->base() + offset;
   }

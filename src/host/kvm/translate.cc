@@ -44,25 +44,56 @@ std::optional<std::uint64_t> address_in_program(Vm& vm, Gpa at) {
   return slot->userspace_addr + (raw(at) - raw(slot->start));
 }
 
+/// One entry of a table. nullopt: no memory of the program is there.
+std::optional<std::uint64_t> read_entry(Vm& vm, mm::UserMemory& memory, Gpa slot, unsigned size) {
+  const auto at = address_in_program(vm, slot);
+  std::uint64_t entry = 0;
+  if (!at || !memory.read(*at, writable_bytes_of(entry).first(size))) return std::nullopt;
+  return entry;
+}
+
 }  // namespace
+
+bool GuestPaging::pae() const {
+  return (cr0 & kPaging) != 0 && (cr4 & kPae) != 0 && (efer & kLongModeActive) == 0;
+}
+
+std::optional<hw::Pdptrs> load_pdptrs(Vm& vm, mm::UserMemory& memory, std::uint64_t cr3) {
+  constexpr std::uint64_t kReserved = 0xfff0'0000'0000'01e6;
+  hw::Pdptrs entries{};
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const auto entry = read_entry(
+        vm, memory, Gpa{(cr3 & 0xffff'ffe0ULL) + i * sizeof(std::uint64_t)}, sizeof(std::uint64_t));
+    if (!entry || ((*entry & kPresent) != 0 && (*entry & kReserved) != 0)) return std::nullopt;
+    entries[i] = *entry;
+  }
+  return entries;
+}
 
 std::optional<Gpa> translate(Vm& vm, mm::UserMemory& memory, const GuestPaging& paging,
                              std::uint64_t linear) {
   if ((paging.cr0 & kPaging) == 0) return Gpa{linear};
   const Format format = format_of(paging);
-  std::uint64_t table = paging.cr3 & (format.levels == 3 ? 0xffff'ffe0ULL : kAddressBits);
-  for (unsigned level = format.levels; level > 0; --level) {
+  std::uint64_t table = paging.cr3 & kAddressBits;
+  unsigned level = format.levels;
+  if (level == 3) {
+    const std::uint64_t entry = paging.pdptrs.value_or(hw::Pdptrs{})[(linear >> 30U) & 3U];
+    if ((entry & kPresent) == 0) return std::nullopt;
+    table = entry & kAddressBits;
+    --level;
+  }
+  for (; level > 0; --level) {
     const unsigned shift = kPageShift + (level - 1) * format.index_bits;
     const std::uint64_t index = (linear >> shift) & ((1ULL << format.index_bits) - 1);
-    const auto at = address_in_program(vm, Gpa{table + index * format.entry_bytes});
-    std::uint64_t entry = 0;
-    const auto bytes = writable_bytes_of(entry).first(format.entry_bytes);
-    if (!at || !memory.read(*at, bytes) || (entry & kPresent) == 0) return std::nullopt;
+    const Gpa slot{table + index * format.entry_bytes};
+    const auto found = read_entry(vm, memory, slot, format.entry_bytes);
+    if (!found || (*found & kPresent) == 0) return std::nullopt;
+    std::uint64_t entry = *found;
     if ((entry & kNoExecute) != 0 && (paging.efer & kNoExecuteEnable) == 0) return std::nullopt;
-    // PAE's four uppermost entries have no accessed bit.
-    if ((format.levels != 3 || level != 3) && (entry & kAccessed) == 0) {
+    if ((entry & kAccessed) == 0) {
       entry |= kAccessed;
-      if (!memory.write(*at, bytes)) return std::nullopt;
+      const auto at = address_in_program(vm, slot);
+      if (!at || !memory.write(*at, bytes_of(entry).first(format.entry_bytes))) return std::nullopt;
     }
     const std::uint64_t inside = (1ULL << shift) - 1;
     if (is_leaf(format, paging, level, entry))

@@ -5,6 +5,7 @@
 
 #include "base/types.h"
 #include "host/mm/user_memory.h"
+#include "hw/cpu.h"
 
 namespace teeio::kvm {
 
@@ -13,7 +14,14 @@ class Vm;
 /// The registers that decide how a guest's linear addresses are translated.
 struct GuestPaging {
   std::uint64_t cr0 = 0, cr3 = 0, cr4 = 0, efer = 0;
+  std::optional<hw::Pdptrs> pdptrs = {};  ///< of PAE paging, as the vCPU has them
+  /// is_pae_paging()
+  [[nodiscard]] bool pae() const;
 };
+
+/// load_pdptrs(): what CR3 leads to, read where the program has the memslots. nullopt: nothing is
+/// there, or an entry has a reserved bit.
+std::optional<hw::Pdptrs> load_pdptrs(Vm& vm, mm::UserMemory& memory, std::uint64_t cr3);
 
 /// Where a linear address leads by the guest's own tables, which are read where the program has
 /// the memslots; nobody's rights are asked for, and accessed bits are set. nullopt: nowhere.

@@ -1,5 +1,6 @@
 #include "host/kvm/vcpu.h"
 
+#include <csignal>
 #include <utility>
 
 #include "host/kvm/kvm.h"
@@ -52,20 +53,27 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
   if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
   TEEIO_TRY(vm_.ops().vcpu_pre_run(*this));
   if (!std::exchange(has_run_, true)) vm_.flushes(*this);
-  if (!x86_->lapic_in_kernel()) x86_->set_cr8(request.cr8);
+  if (x86_->mp_state() == x86::MpState::kUninitialized) return wait_for_init(caller, request);
+  if (!x86_->lapic_in_kernel() && !x86_->set_cr8(request.cr8))
+    return fail(Errno::kInval, "a reserved bit of cr8 is set");
   if (const auto next = complete(completion)) return *next;
   VcpuExit exit;
   for (;;) {
     if (vm_.dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
-    if (request.immediate_exit || caller.signal_pending()) {
-      counts_.add(VcpuCount::kSignalExits);
+    const bool leaves = request.immediate_exit || caller.signal_pending(signal_mask_);
+    // complete_emulated_mmio(): what was begun is at its end before anybody is told of a signal.
+    const bool only_finish = leaves && (next_ || cpu_->inside_instruction());
+    if (leaves && !only_finish) {
+      if (!request.immediate_exit) counts_.add(VcpuCount::kSignalExits);
       exit.reason = VcpuExit::Reason::kInterrupted;
       return exit;
     }
-    if (auto due = before_guest(caller, request)) return *due;
+    if (!only_finish)
+      if (auto due = before_guest(caller, request)) return *due;
     x86_->cpuid().freeze();
     TEEIO_TRY(vm_.ops().vcpu_enter(*this));
-    const hw::CpuExit reason = run_guest();
+    const auto next = std::exchange(next_, std::nullopt);
+    const hw::CpuExit reason = next ? *next : run_guest(only_finish);
     vm_.ops().vcpu_leave(*this, reason);
     counts_.add(VcpuCount::kExits);
     TEEIO_ASSIGN(const bool again, handle(caller, reason, exit));
@@ -77,16 +85,33 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
       continue;
     }
     if (exit.reason == VcpuExit::Reason::kMmio) counts_.add(VcpuCount::kMmioExits);
+    end_store(exit);
     return exit;
   }
 }
 
-hw::CpuExit Vcpu::run_guest() {
+/// x86_emulate_instruction(): the registers are a store's already when the VMM is told of it.
+void Vcpu::end_store(const VcpuExit& exit) {
+  const bool store = exit.reason == VcpuExit::Reason::kMmio && exit.write && exit.number == 0;
+  if (!store || cpu_->arm() != nullptr) return;
+  const hw::CpuExit rest = run_guest(true);
+  using Reason = hw::CpuExit::Reason;
+  if (rest.reason != Reason::kFinished && rest.reason != Reason::kKicked) next_ = rest;
+}
+
+/// kvm_vcpu_ioctl_set_sigmask(): nobody blocks SIGKILL or SIGSTOP.
+void Vcpu::set_signal_mask(mm::SignalMask mask) {
+  constexpr std::uint64_t kNeverBlocked = 1U << (SIGKILL - 1U) | 1U << (SIGSTOP - 1U);
+  if (mask) *mask &= ~kNeverBlocked;
+  signal_mask_ = mask;
+}
+
+hw::CpuExit Vcpu::run_guest(bool only_finish) {
   {
     const schedule::Lock lock(guest_mode_lock_);
     in_guest_ = true;
   }
-  const hw::CpuExit reason = cpu_->run();
+  const hw::CpuExit reason = only_finish ? cpu_->finish_instruction() : cpu_->run();
   const schedule::Lock lock(guest_mode_lock_);
   in_guest_ = false;
   ++stretches_;
@@ -123,6 +148,10 @@ std::optional<VcpuExit> Vcpu::complete(const VcpuCompletion& completion) {
     case VcpuExit::Reason::kMmio:
       // number: the guest's call that the exit stands for; 0 for an instruction.
       if (last_exit_.number != 0) return complete_call(completion);
+      if (last_exit_.reason == VcpuExit::Reason::kIo) {
+        cpu_->complete_io(completion.data);
+        return std::nullopt;
+      }
       if (!last_exit_.write) cpu_->set_read_result(completion.data);
       return std::nullopt;
     case VcpuExit::Reason::kHypercall:
@@ -143,6 +172,8 @@ std::optional<VcpuExit> Vcpu::complete(const VcpuCompletion& completion) {
     case VcpuExit::Reason::kInternalError:
     case VcpuExit::Reason::kInterruptWindow:
     case VcpuExit::Reason::kDeliveryFailed:
+    case VcpuExit::Reason::kIoapicEoi:
+    case VcpuExit::Reason::kDebug:
       break;
   }
   return std::nullopt;
@@ -161,7 +192,11 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
   guest_exit_ = reason;
   switch (reason.reason) {
     case hw::CpuExit::Reason::kKicked:
+    case hw::CpuExit::Reason::kFinished:
       return true;
+    case hw::CpuExit::Reason::kDebug:
+      debug_exit(reason, exit);
+      return false;
     case hw::CpuExit::Reason::kFault:
       return handle_fault(caller, reason.gpa, reason.access, exit);
     case hw::CpuExit::Reason::kGuestCall:
@@ -194,6 +229,8 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       counts_.add(VcpuCount::kIoExits);
       exit.reason = VcpuExit::Reason::kIo;
       exit.port = reason.port;
+      if (reason.write && reason.port == 0x7e && vm_.x86().has_quirk(x86::kQuirkOut7eIncRip))
+        cpu_->complete_io(0);
       break;
     case hw::CpuExit::Reason::kShutdown:
       exit.reason = VcpuExit::Reason::kShutdown;
@@ -265,6 +302,7 @@ Result<hw::CpuRegisters> Vcpu::registers() {
 Result<void> Vcpu::set_registers(const hw::CpuRegisters& registers) {
   TEEIO_TRY(check_registers());
   cpu_->set_registers(registers);
+  x86_->drop_pending_exception();
   return {};
 }
 

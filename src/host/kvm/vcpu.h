@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "host/kvm/counts.h"
+#include "host/kvm/translate.h"
 #include "host/kvm/vm.h"
 #include "host/kvm/x86/vcpu_state.h"
 #include "host/mm/caller.h"
@@ -30,6 +31,8 @@ struct VcpuExit {
     kInternalError,
     kInterruptWindow,  ///< the VMM asked for it: KVM_INTERRUPT would be taken now
     kDeliveryFailed,   ///< an event is due, and the engine delivers none
+    kIoapicEoi,        ///< number: the vector, for the VMM's I/O APIC
+    kDebug,            ///< what KVM_SET_GUEST_DEBUG asked for: number, args
   } reason = Reason::kUnknown;
   bool write = false;
   std::uint8_t size = 0;  ///< kIo, kMmio: bytes
@@ -38,8 +41,8 @@ struct VcpuExit {
   Gpa gpa{0};                  ///< kMmio, kMemoryFault
   std::uint64_t length = 0;    ///< kMemoryFault: bytes
   bool is_private = false;     ///< kMemoryFault
-  std::uint64_t number = 0;    ///< kHypercall: nr; kVendor: the VM type's
-  std::uint64_t args[6] = {};  ///< kHypercall: args; kVendor: the VM type's
+  std::uint64_t number = 0;    ///< kHypercall: nr; kDebug: the exception; kVendor: the VM type's
+  std::uint64_t args[6] = {};  ///< kHypercall: args; kDebug: pc, dr6, dr7; kVendor: the VM type's
   /// kVendor: the guest's registers in the order of the CPU's numbers (x86: rax, rcx, rdx,
   /// rbx, rsp, rbp, rsi, rdi, r8–r15); 0 what the guest does not show.
   std::uint64_t registers[16] = {};
@@ -59,6 +62,19 @@ struct VcpuRequest {
   bool interrupt_window = false;  ///< exit as soon as KVM_INTERRUPT would be taken
   std::uint64_t cr8 = 0;          ///< counts without an in-kernel local APIC
 };
+
+/// struct kvm_guest_debug, as values.
+struct GuestDebug {
+  std::uint32_t control = 0;  ///< kGuestDebug…
+  std::uint64_t registers[8] = {};
+};
+inline constexpr std::uint32_t kGuestDebugEnable = 1U << 0U;
+inline constexpr std::uint32_t kGuestDebugSingleStep = 1U << 1U;
+inline constexpr std::uint32_t kGuestDebugSwBreakpoint = 1U << 16U;
+inline constexpr std::uint32_t kGuestDebugHwBreakpoint = 1U << 17U;
+inline constexpr std::uint32_t kGuestDebugInjectDb = 1U << 18U;
+inline constexpr std::uint32_t kGuestDebugInjectBp = 1U << 19U;
+inline constexpr std::uint32_t kGuestDebugBlockIrq = 1U << 20U;
 
 /// What every exit shows: the output fields of struct kvm_run.
 struct VcpuShown {
@@ -90,6 +106,13 @@ class Vcpu final {
   Result<VcpuExit> run(mm::Caller& caller, const VcpuCompletion& completion,
                        const VcpuRequest& request) TEEIO_REQUIRES(mutex_);
 
+  /// KVM_SET_GUEST_DEBUG. Errors: as registers(); EBUSY when it asks for an exception and one is
+  /// pending.
+  Result<void> set_guest_debug(const GuestDebug& debug) TEEIO_REQUIRES(mutex_);
+
+  /// KVM_SET_SIGNAL_MASK: what the thread blocks while it is in KVM_RUN; nullopt: its own mask.
+  void set_signal_mask(mm::SignalMask mask) TEEIO_REQUIRES(mutex_);
+
   /// KVM_PRE_FAULT_MEMORY, one page: maps it as a guest's access would.
   /// Errors: ENOENT without a memslot; EFAULT, EIO as the fault.
   Result<void> pre_fault(mm::Caller& caller, Gpa page) TEEIO_REQUIRES(mutex_);
@@ -99,8 +122,12 @@ class Vcpu final {
   Result<hw::CpuRegisters> registers() TEEIO_REQUIRES(mutex_);
   Result<void> set_registers(const hw::CpuRegisters& registers) TEEIO_REQUIRES(mutex_);
   Result<void> special(std::span<std::byte> out) TEEIO_REQUIRES(mutex_);
-  /// Errors: EINVAL also for what the vCPU's CPUID does not allow.
-  Result<void> set_special(ByteView in) TEEIO_REQUIRES(mutex_);
+  /// With PAE paging PDPTRs come from `memory`, the program's, unless they are given. Errors:
+  /// EINVAL also for what the vCPU's CPUID does not allow.
+  Result<void> set_special(ByteView in, mm::UserMemory& memory,
+                           const std::optional<hw::Pdptrs>& pdptrs = {}) TEEIO_REQUIRES(mutex_);
+  /// What decides how the guest's addresses are translated. Errors: as registers().
+  Result<GuestPaging> paging(mm::UserMemory& memory) TEEIO_REQUIRES(mutex_);
 
   /// Why the engine came back last.
   [[nodiscard]] const hw::CpuExit& guest_exit() const { return guest_exit_; }
@@ -141,7 +168,9 @@ class Vcpu final {
   };
 
   Vcpu(Vm& vm, std::uint32_t id);
-  hw::CpuExit run_guest() TEEIO_EXCLUDES(guest_mode_lock_);
+  hw::CpuExit run_guest(bool only_finish) TEEIO_EXCLUDES(guest_mode_lock_);
+  void end_store(const VcpuExit& exit) TEEIO_REQUIRES(mutex_);
+  void debug_exit(const hw::CpuExit& reason, VcpuExit& exit) TEEIO_REQUIRES(mutex_);
   /// What the exit before asked the VMM for; gives the next exit, where that asks for more.
   std::optional<VcpuExit> complete(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
   std::optional<VcpuExit> complete_call(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
@@ -157,6 +186,12 @@ class Vcpu final {
   /// Before the guest: a vCPU that waits, an event that is due. Nullopt: run.
   std::optional<VcpuExit> before_guest(mm::Caller& caller, const VcpuRequest& request)
       TEEIO_REQUIRES(mutex_);
+  /// Before its INIT a vCPU runs nothing: EAGAIN, once that has come.
+  Result<VcpuExit> wait_for_init(mm::Caller& caller, const VcpuRequest& request)
+      TEEIO_REQUIRES(mutex_);
+  /// kvm_vcpu_block(), as long as `waits` says so. False: a signal is pending.
+  template <class Waits>
+  bool block(mm::Caller& caller, Waits waits) TEEIO_REQUIRES(mutex_);
   [[nodiscard]] bool interrupts_on() const;
   void accept_startup() TEEIO_REQUIRES(mutex_);
   void answer_cpuid() TEEIO_REQUIRES(mutex_);
@@ -176,6 +211,12 @@ class Vcpu final {
   schedule::Mutex mutex_{schedule::Rank::kVcpuMutex};
   hw::CpuExit guest_exit_;
   VcpuExit last_exit_ TEEIO_GUARDED_BY(mutex_);
+  mm::SignalMask signal_mask_ TEEIO_GUARDED_BY(mutex_);
+  GuestDebug debug_ TEEIO_GUARDED_BY(mutex_);
+  /// What the guest did behind a store whose exit the VMM has not answered yet.
+  std::optional<hw::CpuExit> next_ TEEIO_GUARDED_BY(mutex_);
+  x86::Interrupts::Vectors level_vectors_ TEEIO_GUARDED_BY(mutex_);
+  std::optional<std::uint8_t> pending_eoi_ TEEIO_GUARDED_BY(mutex_);  ///< KVM_REQ_IOAPIC_EOI_EXIT
   bool completion_due_ TEEIO_GUARDED_BY(mutex_) = false;
   bool has_run_ TEEIO_GUARDED_BY(mutex_) = false;  ///< so that the VM flushes it
 

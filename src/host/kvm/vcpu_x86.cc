@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "host/kvm/vcpu.h"
 #include "host/kvm/x86/msr_numbers.h"
@@ -39,6 +41,10 @@ VcpuExit exit_for(VcpuExit::Reason reason) {
   return exit;
 }
 
+GuestPaging paging_of(const x86::ControlRegisters& control) {
+  return {.cr0 = control.cr0, .cr3 = control.cr3, .cr4 = control.cr4, .efer = control.efer};
+}
+
 }  // namespace
 
 /// What depends on CR4 is as the guest left it.
@@ -70,21 +76,45 @@ Result<void> Vcpu::special(std::span<std::byte> out) {
 }
 
 /// __set_sregs(): nothing changes unless all of it may.
-Result<void> Vcpu::set_special(ByteView in) {
+Result<void> Vcpu::set_special(ByteView in, mm::UserMemory& memory,
+                               const std::optional<hw::Pdptrs>& pdptrs) {
   TEEIO_TRY(check_registers());
   Sregs before{};
   TEEIO_TRY(cpu_->get_special(before));
+  const auto old_pdptrs = cpu_->pdptrs();
   TEEIO_TRY(cpu_->set_special(in));
-  auto allowed = x86_->set_control(load<x86::ControlRegisters>(in, kControlOffset));
-  if (!allowed) TEEIO_TRY(cpu_->set_special(before));
-  return allowed;
+  const auto wanted = load<x86::ControlRegisters>(in, kControlOffset);
+  if (auto allowed = x86_->set_control(wanted); !allowed) {
+    TEEIO_TRY(cpu_->set_special(before));
+    if (old_pdptrs) cpu_->set_pdptrs(*old_pdptrs);
+    return allowed;
+  }
+  if (paging_of(wanted).pae()) {
+    // What cannot be loaded stays as it was.
+    const auto loaded = pdptrs ? pdptrs : load_pdptrs(vm_, memory, wanted.cr3);
+    cpu_->set_pdptrs(loaded ? *loaded : old_pdptrs.value_or(hw::Pdptrs{}));
+  }
+  return {};
+}
+
+Result<GuestPaging> Vcpu::paging(mm::UserMemory& memory) {
+  TEEIO_TRY(check_registers());
+  TEEIO_ASSIGN(const auto now, control());
+  GuestPaging found = paging_of(now);
+  if (!found.pae()) return found;
+  found.pdptrs = cpu_->pdptrs();
+  if (!found.pdptrs) found.pdptrs = load_pdptrs(vm_, memory, now.cr3);
+  return found;
 }
 
 Result<void> Vcpu::update_special(std::size_t offset, ByteView value) {
   Sregs sregs{};
   TEEIO_TRY(cpu_->get_special(sregs));
   std::copy(value.begin(), value.end(), sregs.begin() + static_cast<std::ptrdiff_t>(offset));
-  return cpu_->set_special(sregs);
+  const auto pdptrs = cpu_->pdptrs();
+  TEEIO_TRY(cpu_->set_special(sregs));
+  if (pdptrs) cpu_->set_pdptrs(*pdptrs);
+  return {};
 }
 
 std::optional<std::uint64_t> Vcpu::msr(std::uint32_t index) {
@@ -110,6 +140,8 @@ bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
     if (!x86_->lapic_in_kernel()) return false;
     const auto write = vm_.x86().interrupts().set_msr(x86_->lapic(), index, value);
     for (const std::uint32_t gsi : write.acknowledged) vm_.irq_fds().acknowledged(gsi);
+    // kvm_ioapic_send_eoi()
+    if (write.split_eoi && level_vectors_.test(*write.split_eoi)) pending_eoi_ = write.split_eoi;
     return write.known;
   }
   if (index == msr::kEfer) {
@@ -127,6 +159,34 @@ bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
   return update_special(index == msr::kFsBase ? kFsOffset : kGsOffset, bytes_of(value)).has_value();
 }
 
+Result<void> Vcpu::set_guest_debug(const GuestDebug& debug) {
+  TEEIO_TRY(check_registers());
+  if (cpu_->arm() != nullptr) return fail(Errno::kInval, "a vCPU of Arm's is not debugged");
+  if ((debug.control & (kGuestDebugInjectDb | kGuestDebugInjectBp)) != 0)
+    TEEIO_TRY(x86_->inject_exception(
+        (debug.control & kGuestDebugInjectDb) != 0 ? hw::kDebugVector : hw::kBreakpointVector));
+  debug_ = debug;
+  if ((debug.control & kGuestDebugEnable) == 0) debug_ = {};
+  hw::CpuDebug wanted{.single_step = (debug_.control & kGuestDebugSingleStep) != 0,
+                      .int3 = (debug_.control & kGuestDebugSwBreakpoint) != 0,
+                      .breakpoints = (debug_.control & kGuestDebugHwBreakpoint) != 0};
+  std::copy_n(std::begin(debug_.registers), wanted.address.size(), wanted.address.begin());
+  wanted.dr7 = debug_.registers[7];
+  cpu_->set_debug(wanted);
+  return {};
+}
+
+/// db_interception() and bp_interception(): INT3 leaves DR6 and DR7 as they were. A code segment
+/// starts at 0 here, so that RIP is linear.
+void Vcpu::debug_exit(const hw::CpuExit& reason, VcpuExit& exit) {
+  exit.reason = VcpuExit::Reason::kDebug;
+  exit.number = reason.vector;
+  exit.args[0] = cpu_->registers().rip;
+  exit.args[1] = reason.dr6;
+  exit.args[2] = (debug_.control & kGuestDebugHwBreakpoint) != 0 ? debug_.registers[7]
+                                                                 : x86_->debug_registers().dr7;
+}
+
 bool Vcpu::interrupts_on() const {
   return !vm_.ops().guest_state_protected() && (cpu_->registers().rflags & kInterruptFlag) != 0;
 }
@@ -139,16 +199,16 @@ VcpuShown Vcpu::shown() {
           .apic_base = x86_->apic_base()};
 }
 
-std::optional<VcpuExit> Vcpu::before_guest(mm::Caller& caller, const VcpuRequest& request) {
+/// Nothing wakes a halted vCPU but INIT, SIPI, another ioctl or a signal.
+template <class Waits>
+bool Vcpu::block(mm::Caller& caller, Waits waits) {
+  constexpr std::uint64_t kLookForSignals = 2'000'000;  // ns
   vm_.irq_fds().poll();
   accept_startup();
-  // kvm_vcpu_block(): nothing wakes a halted vCPU but INIT, SIPI, another ioctl or a signal.
-  constexpr std::uint64_t kLookForSignals = 2'000'000;  // ns
-  while ((x86_->mp_state() != x86::MpState::kRunnable || vm_.ops().vcpu_is_off(*this)) &&
-         !vm_.dead()) {
-    if (caller.signal_pending()) {
+  while (waits() && !vm_.dead()) {
+    if (caller.signal_pending(signal_mask_)) {
       counts_.add(VcpuCount::kSignalExits);
-      return exit_for(VcpuExit::Reason::kInterrupted);
+      return false;
     }
     {
       const schedule::Lock lock(guest_mode_lock_);
@@ -157,9 +217,32 @@ std::optional<VcpuExit> Vcpu::before_guest(mm::Caller& caller, const VcpuRequest
     vm_.irq_fds().poll();
     accept_startup();
   }
+  return true;
+}
+
+Result<VcpuExit> Vcpu::wait_for_init(mm::Caller& caller, const VcpuRequest& request) {
+  if (request.immediate_exit) return exit_for(VcpuExit::Reason::kInterrupted);
+  const auto waits = [this] { return x86_->mp_state() == x86::MpState::kUninitialized; };
+  if (!block(caller, waits)) return exit_for(VcpuExit::Reason::kInterrupted);
+  return fail(Errno::kAgain, "the vCPU has its INIT, and nothing to run yet");
+}
+
+std::optional<VcpuExit> Vcpu::before_guest(mm::Caller& caller, const VcpuRequest& request) {
+  const auto waits = [this] {
+    return x86_->mp_state() != x86::MpState::kRunnable || vm_.ops().vcpu_is_off(*this);
+  };
+  if (!block(caller, waits)) return exit_for(VcpuExit::Reason::kInterrupted);
   if (x86_->take_triple_fault()) return exit_for(VcpuExit::Reason::kShutdown);
+  if (const auto vector = std::exchange(pending_eoi_, std::nullopt);
+      vector && level_vectors_.test(*vector)) {
+    VcpuExit exit = exit_for(VcpuExit::Reason::kIoapicEoi);
+    exit.number = *vector;
+    return exit;
+  }
+  if (x86_->lapic_in_kernel()) level_vectors_ = vm_.x86().interrupts().level_vectors(x86_->lapic());
   const bool on = interrupts_on();
-  if (x86_->event_due(on)) return exit_for(VcpuExit::Reason::kDeliveryFailed);
+  if (x86_->event_due(on, (debug_.control & kGuestDebugBlockIrq) != 0))
+    return exit_for(VcpuExit::Reason::kDeliveryFailed);
   if (request.interrupt_window && on && x86_->interrupt_window())
     return exit_for(VcpuExit::Reason::kInterruptWindow);
   return std::nullopt;

@@ -210,6 +210,7 @@ Result<void> Vm::create_slot(const MemoryRegion& region,
       TEEIO_TRY(gmem.bind(region.guest_memfd_offset, region.memory_size));
       slot->gmem = &gmem;
       slot->gmem_offset = region.guest_memfd_offset;
+      slot->gmem_only = gmem.supports_mmap();
     }
   }
   const Slot& made = *slot;
@@ -239,28 +240,17 @@ Result<void> Vm::delete_slot(std::uint32_t id) {
 
 void Vm::gmem_released(const void* gmem) {
   const schedule::Lock lock(slots_lock_);
-  std::vector<std::pair<Gpa, std::uint64_t>> ranges;
+  std::vector<const Slot*> losers;  // they stay: slots_lock
   {
     const schedule::WriteLock writer(srcu_);
     for (const auto& [id, slot] : slots_) {
       if (slot->gmem != gmem) continue;
       slot->gmem = nullptr;
-      ranges.emplace_back(slot->start, slot->size);
+      losers.push_back(slot.get());
     }
   }
-  for (const auto& [start, size] : ranges) mmu_->zap(start, size, Zap::kPrivate);
-}
-
-std::vector<std::pair<Gpa, std::uint64_t>> Vm::gmem_ranges(const void* gmem, std::uint64_t offset,
-                                                           std::uint64_t size) {
-  std::vector<std::pair<Gpa, std::uint64_t>> ranges;
-  for (const auto& [id, slot] : slots_) {
-    if (slot->gmem != gmem) continue;
-    const std::uint64_t first = std::max(offset, slot->gmem_offset);
-    const std::uint64_t last = std::min(offset + size, slot->gmem_offset + slot->size);
-    if (first < last) ranges.emplace_back(slot->start + (first - slot->gmem_offset), last - first);
-  }
-  return ranges;
+  for (const Slot* slot : losers)
+    mmu_->zap(slot->start, slot->size, slot->gmem_only ? Zap::kBoth : Zap::kPrivate);
 }
 
 Slot* Vm::find_slot(Gpa page) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "host/mm/user_memory.h"
 #include "object/file.h"
@@ -51,6 +52,9 @@ class ForeignFile : public object::File {
   [[nodiscard]] virtual bool same_file(const ForeignFile& other) const { return this == &other; }
 };
 
+/// Signals that are blocked: bit n - 1 is signal n.
+using SignalMask = std::optional<std::uint64_t>;
+
 /// The task that makes a system call (Linux: current).
 /// Lifetime: of one call; keep nothing of it afterwards.
 class Caller {
@@ -67,8 +71,15 @@ class Caller {
   /// Gives the program a new descriptor for `file`. `flags`: O_CLOEXEC and the
   /// access mode. Errors: EMFILE, ENFILE.
   virtual Result<std::int32_t> install(object::Ref<object::File> file, std::uint32_t flags) = 0;
-  /// Whether a blocking call must return EINTR now.
-  [[nodiscard]] virtual bool signal_pending() = 0;
+  /// Whether a blocking call must return EINTR now. `blocked`: the thread's mask while the call
+  /// runs, in place of its own (sigprocmask(SIG_SETMASK) around it).
+  [[nodiscard]] bool signal_pending(SignalMask blocked = std::nullopt) {
+    return looks_for_signal(blocked);
+  }
+
+ private:
+  /// signal_pending().
+  virtual bool looks_for_signal(SignalMask blocked) = 0;
 };
 
 }  // namespace teeio::mm

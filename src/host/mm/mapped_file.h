@@ -29,6 +29,9 @@ class MappedFile {
   /// Takes all windows away from every mapping in every process, at once. The
   /// caller saves contents first. Cannot fail.
   virtual void revoke() = 0;
+  /// Takes [offset, offset + size), page aligned and in one exposed window, out of every mapping:
+  /// what is there from now on is zeros (fallocate(2), FALLOC_FL_PUNCH_HOLE). Cannot fail.
+  virtual void punch_hole(std::uint64_t offset, std::uint64_t size) = 0;
   /// Whether a program maps any of [offset, offset + size) now. May be slow.
   [[nodiscard]] virtual bool mapped(std::uint64_t offset, std::uint64_t size) = 0;
 };

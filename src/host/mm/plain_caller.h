@@ -40,9 +40,10 @@ class PlainCaller final : public Caller {
   UserMemory& memory() override { return process_.memory(); }
   Result<object::Ref<object::File>> file(std::int32_t fd) override;
   Result<std::int32_t> install(object::Ref<object::File> file, std::uint32_t flags) override;
-  [[nodiscard]] bool signal_pending() override { return process_.signalled(); }
 
  private:
+  bool looks_for_signal(SignalMask) override { return process_.signalled(); }
+
   PlainProcess& process_;
   const std::int32_t tid_;
 };

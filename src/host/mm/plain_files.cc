@@ -1,5 +1,6 @@
 #include "host/mm/plain_files.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -171,6 +172,12 @@ Result<std::span<std::byte>> PlainMappedFile::expose(std::uint64_t offset, std::
 
 void PlainMappedFile::revoke() {
   for (auto& [offset, window] : windows_) window.exposed = false;
+}
+
+void PlainMappedFile::punch_hole(std::uint64_t offset, std::uint64_t size) {
+  const auto bytes = touch(offset);
+  TEEIO_CHECK(bytes && size <= bytes->size(), "a hole lies outside of its window");
+  std::ranges::fill(bytes->first(size), std::byte{});
 }
 
 std::optional<std::span<std::byte>> PlainMappedFile::touch(std::uint64_t offset) {

@@ -63,6 +63,7 @@ class PlainMappedFile final : public MappedFile {
  public:
   Result<std::span<std::byte>> expose(std::uint64_t offset, std::uint64_t size) override;
   void revoke() override;
+  void punch_hole(std::uint64_t offset, std::uint64_t size) override;
   /// Nobody: an in-process caller holds no mapping, it touches.
   [[nodiscard]] bool mapped(std::uint64_t, std::uint64_t) override { return false; }
   /// What a load or store at `offset` of a program's mapping reaches: the bytes

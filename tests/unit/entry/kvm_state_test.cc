@@ -103,6 +103,51 @@ TEST(KvmSregs, PdptrsOnlyCountInPaePaging) {
   EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_SREGS2, sregs).has_value());
 }
 
+TEST(KvmSregs, PdptrsAreTheVcpusOwnAndLoadedWithCr3) {
+  KvmVm vm;
+  abi::kvm_userspace_memory_region slot{};
+  slot.memory_size = 4 * kPageSize;
+  slot.userspace_addr = vm.vmm.memory().map(slot.memory_size);
+  ASSERT_TRUE(vm.vmm.ioctl(vm.vmm.vm, KVM_SET_USER_MEMORY_REGION, slot).has_value());
+  vm.add_vcpu();
+  ASSERT_TRUE(vm.set_cpuid(vm.supported()).has_value());
+  std::uint64_t entries[4] = {0x2001, 0x3001, 0, 0x6};  // the last one is not present
+  const auto write = [&] {
+    ASSERT_TRUE(vm.vmm.memory().write(slot.userspace_addr + 0x1020, bytes_of(entries)).has_value());
+  };
+  write();
+  auto sregs = vm.get<abi::kvm_sregs2>(vm.vmm.vcpu, KVM_GET_SREGS2);
+  EXPECT_EQ(sregs.flags, 0U);
+  sregs.cr0 |= 0x8000'0001;
+  sregs.cr4 |= 0x20;
+  sregs.cr3 = 0x1020;
+  ASSERT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_SREGS2, sregs).has_value());
+  const auto now = [&] { return vm.get<abi::kvm_sregs2>(vm.vmm.vcpu, KVM_GET_SREGS2); };
+  EXPECT_EQ(now().flags, 1U);
+  EXPECT_TRUE(std::ranges::equal(now().pdptrs, entries));
+  // Memory that changes is not looked at before CR3 is loaded again.
+  entries[0] = 0x3001;
+  write();
+  EXPECT_EQ(now().pdptrs[0], 0x2001U);
+  ASSERT_TRUE(vm.set_msr(0xc000'0100, 0x1000));  // FS.base: the other registers stay
+  EXPECT_EQ(now().pdptrs[0], 0x2001U);
+  // load_pdptrs(): one with a reserved bit is not loaded, and none of the others.
+  entries[1] = 0x2003;
+  write();
+  auto plain = vm.get<abi::kvm_sregs>(vm.vmm.vcpu, KVM_GET_SREGS);
+  ASSERT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_SREGS, plain).has_value());
+  EXPECT_EQ(now().pdptrs[0], 0x2001U);
+  entries[1] = 0;
+  write();
+  ASSERT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_SREGS, plain).has_value());
+  EXPECT_EQ(now().pdptrs[0], 0x3001U);
+  // And a program's own are taken as they are.
+  sregs = now();
+  sregs.pdptrs[2] = 0x77;
+  ASSERT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_SREGS2, sregs).has_value());
+  EXPECT_EQ(now().pdptrs[2], 0x77U);
+}
+
 // --- MSRs ---
 
 TEST(KvmMsrs, ListTellsHowManyThereAre) {

@@ -90,12 +90,13 @@ TEST(GuestCpu, PortsExitWithSizeAndValueAndTakeAnAnswer) {
   EXPECT_EQ(exit.port, 0x3f8);
   EXPECT_EQ(exit.size, 2);
   EXPECT_EQ(exit.data, 0x1234U);
+  m.cpu->complete_io(0);
   exit = m.cpu->run();
   ASSERT_EQ(exit.reason, Reason::kIo);
   EXPECT_FALSE(exit.write);
   EXPECT_EQ(exit.port, 0x60);
   EXPECT_EQ(exit.size, 1);
-  m.cpu->set_read_result(0xfff);
+  m.cpu->complete_io(0xfff);
   EXPECT_EQ(m.cpu->run().reason, Reason::kHalt);
   EXPECT_EQ(m.cpu->registers().rax, 0x12ffU);
 }
@@ -244,6 +245,7 @@ TEST(GuestCpu, RealModeCodeRuns) {
   ASSERT_EQ(exit.reason, Reason::kIo);
   EXPECT_EQ(exit.size, 2);
   EXPECT_EQ(exit.data, 0x1234U);
+  m.cpu->complete_io(0);
   EXPECT_EQ(m.cpu->run().reason, Reason::kHalt);
 }
 

@@ -228,6 +228,8 @@ std::optional<VcpuExit> SevVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit,
     case VcpuExit::Reason::kInternalError:
     case VcpuExit::Reason::kInterruptWindow:
     case VcpuExit::Reason::kDeliveryFailed:
+    case VcpuExit::Reason::kIoapicEoi:
+    case VcpuExit::Reason::kDebug:
       return std::nullopt;
   }
   (void)ghcb->write(host_.psp().memory(), *mapping);

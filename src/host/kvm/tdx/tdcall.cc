@@ -226,6 +226,8 @@ std::optional<VcpuExit> TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit,
     case VcpuExit::Reason::kInternalError:
     case VcpuExit::Reason::kInterruptWindow:
     case VcpuExit::Reason::kDeliveryFailed:
+    case VcpuExit::Reason::kIoapicEoi:
+    case VcpuExit::Reason::kDebug:
       return std::nullopt;
   }
   vcpu.cpu()->set_registers(regs);

@@ -62,6 +62,7 @@ Result<void> Interrupts::create_split(std::uint64_t pins) {
   if (pins > kMaxIrqRoutes) return fail(Errno::kInval, "too many I/O APIC pins");
   if (mode_ != IrqchipMode::kNone) return fail(Errno::kExist, "the VM has an irqchip already");
   mode_ = IrqchipMode::kSplit;
+  split_pins_ = pins;
   return {};
 }
 
@@ -233,23 +234,50 @@ Interrupts::MsrWrite Interrupts::set_msr(Lapic& lapic, std::uint32_t index, std:
   // A split irqchip's I/O APIC is the VMM's.
   if (write.eoi && mode_ == IrqchipMode::kKernel)
     ioapic_.end_of_interrupt(*write.eoi, lapic.in_level_mode(*write.eoi), *this);
-  MsrWrite result{.known = write.known, .acknowledged = {}};
+  MsrWrite result{.known = write.known, .acknowledged = {}, .split_eoi = {}};
+  // kvm_lapic_suppress_eoi_broadcast()
+  const bool suppressed = believes_suppressed_eois_ && lapic.suppresses_eois();
+  if (mode_ == IrqchipMode::kSplit && !suppressed) result.split_eoi = write.eoi;
   result.acknowledged.swap(acknowledged_);
   return result;
 }
 
+void Interrupts::believe_suppressed_eois() {
+  const schedule::RawLockGuard guard(lock_);
+  writes();
+  believes_suppressed_eois_ = true;
+}
+
+/// kvm_scan_ioapic_routes() and kvm_scan_ioapic_irq().
+Interrupts::Vectors Interrupts::level_vectors(const Lapic& lapic) {
+  const schedule::RawLockGuard guard(lock_);
+  reads();
+  Vectors vectors;
+  if (mode_ != IrqchipMode::kSplit || !lapic.present()) return vectors;
+  for (const Route& route : routes_) {
+    if (!route.msi || route.gsi >= split_pins_) continue;
+    const LapicIrq irq = irq_of(route.message);
+    if (!irq.level_triggered) continue;
+    if (lapic.matches(irq, broadcast_quirk_) || lapic.has_pending(irq.vector))
+      vectors.set(irq.vector);
+  }
+  return vectors;
+}
+
+int Interrupts::deliver_msi(const Msi& message) { return deliver(irq_of(message)); }
+
 /// kvm_msi_to_lapic_irq().
-int Interrupts::deliver_msi(const Msi& message) {
+LapicIrq Interrupts::irq_of(const Msi& message) const {
   std::uint32_t destination = (message.address_lo >> 12U) & 0xffU;
   if (wide_ids_) destination |= message.address_hi & 0xffff'ff00U;
-  return deliver({
+  return {
       .dest_id = destination,
       .logical = (message.address_lo & 4U) != 0,
       .level_triggered = (message.data & (1U << 15U)) != 0,
       .delivery = static_cast<LapicIrq::Delivery>((message.data >> 8U) & 7U),
       .vector = static_cast<std::uint8_t>(message.data),
       .redirect_hint = (message.address_lo & 8U) != 0,
-  });
+  };
 }
 
 Result<std::int32_t> Interrupts::send_msi(const Msi& message) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <optional>
 #include <set>
@@ -90,9 +91,18 @@ class Interrupts final : private LapicBus {
   struct MsrWrite {
     bool known = false;                       ///< there is such a register
     std::vector<std::uint32_t> acknowledged;  ///< resampled lines whose interrupt has ended
+    /// With a split irqchip: the vector that has ended, whose EOI is broadcast.
+    std::optional<std::uint8_t> split_eoi;
   };
   /// KVM_SET_MSRS of an x2APIC's register.
   MsrWrite set_msr(Lapic& lapic, std::uint32_t index, std::uint64_t value);
+
+  /// With a split irqchip: the vectors whose EOI by this local APIC is the VMM's I/O APIC's to
+  /// know, as the routes are (vcpu_scan_ioapic()). None with another.
+  using Vectors = std::bitset<256>;
+  Vectors level_vectors(const Lapic& lapic);
+  /// KVM_X2APIC_ENABLE_SUPPRESS_EOI_BROADCAST: a guest that suppresses broadcasts is believed.
+  void believe_suppressed_eois();
 
   /// A vCPU's local APIC comes and goes.
   void attach(Lapic& lapic);
@@ -114,6 +124,7 @@ class Interrupts final : private LapicBus {
   std::int32_t set_line_of(std::uint32_t gsi, bool level, IrqSource source) TEEIO_REQUIRES(lock_);
   int raise(const Route& route, bool level) TEEIO_REQUIRES(lock_);
   int deliver_msi(const Msi& message) TEEIO_REQUIRES(lock_);
+  [[nodiscard]] LapicIrq irq_of(const Msi& message) const TEEIO_REQUIRES(lock_);
   Result<void> check_routes(std::span<const Route> routes) const TEEIO_REQUIRES(lock_);
 
   /// Explored, what the present move does to what lock_ guards: moves that only read commute.
@@ -125,6 +136,8 @@ class Interrupts final : private LapicBus {
   IrqchipMode mode_ TEEIO_GUARDED_BY(lock_) = IrqchipMode::kNone;
   bool wide_ids_ TEEIO_GUARDED_BY(lock_) = false;
   bool broadcast_quirk_ TEEIO_GUARDED_BY(lock_) = true;
+  std::uint64_t split_pins_ TEEIO_GUARDED_BY(lock_) = 0;
+  bool believes_suppressed_eois_ TEEIO_GUARDED_BY(lock_) = false;
   Pic pic_ TEEIO_GUARDED_BY(lock_);
   Ioapic ioapic_ TEEIO_GUARDED_BY(lock_);
   std::optional<Pit> pit_ TEEIO_GUARDED_BY(lock_);

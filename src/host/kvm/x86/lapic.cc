@@ -121,6 +121,12 @@ bool Lapic::enabled() const { return present() && (reg(kSpurious) & kSoftwareEna
 
 bool Lapic::in_level_mode(std::uint8_t vector) const { return bit(kTmr, vector); }
 
+bool Lapic::has_pending(std::uint8_t vector) const {
+  return bit(kIrr, vector) || bit(kIsr, vector);
+}
+
+bool Lapic::suppresses_eois() const { return (reg(kSpurious) & kSuppressEoi) != 0; }
+
 LogicalMode Lapic::logical_mode() const {
   if (!enabled() || reg(kLdr) == 0) return LogicalMode::kNone;
   if (x2apic()) return LogicalMode::kX2apicCluster;

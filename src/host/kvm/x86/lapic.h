@@ -90,6 +90,10 @@ class Lapic {
   [[nodiscard]] LogicalMode logical_mode() const;
   [[nodiscard]] std::uint32_t logical_id() const { return reg(0xd0); }
   [[nodiscard]] bool in_level_mode(std::uint8_t vector) const;
+  /// kvm_apic_pending_eoi(): it is requested or in service.
+  [[nodiscard]] bool has_pending(std::uint8_t vector) const;
+  /// APIC_SPIV_DIRECTED_EOI
+  [[nodiscard]] bool suppresses_eois() const;
   /// Whether IRR has something above the processor's priority (kvm_apic_has_interrupt()).
   [[nodiscard]] bool interrupt_due() const;
   /// __apic_accept_irq(): whether it is accepted.

@@ -141,8 +141,17 @@ void VcpuState::queue_exception(std::uint8_t vector) {
   events_.exception.nr = vector;
 }
 
-bool VcpuState::event_due(bool interrupts_on) {
+Result<void> VcpuState::inject_exception(std::uint8_t vector) {
+  if (events_.exception.injected != 0 || events_.exception.pending != 0 ||
+      events_.triple_fault_pending != 0)
+    return fail(Errno::kBusy, "an exception is pending");
+  queue_exception(vector);
+  return {};
+}
+
+bool VcpuState::event_due(bool interrupts_on, bool blocked) {
   if (events_.exception.injected != 0 || events_.exception.pending != 0) return true;
+  if (blocked) return false;
   if (events_.nmi.injected != 0 || (events_.nmi.pending != 0 && events_.nmi.masked == 0))
     return true;
   if (!interrupts_on || events_.interrupt.shadow != 0) return false;

@@ -128,15 +128,16 @@ std::uint64_t VcpuState::cr8() {
                                      [](Lapic& lapic, bool) { return std::uint64_t{lapic.tpr()}; });
 }
 
-/// kvm_set_cr8(): a value with reserved bits is ignored.
-void VcpuState::set_cr8(std::uint64_t cr8) {
-  if (cr8 > 15) return;
+/// kvm_set_cr8()
+bool VcpuState::set_cr8(std::uint64_t cr8) {
+  if (cr8 > 15) return false;
   if (!lapic_in_kernel_) {
     cr8_ = cr8;
-    return;
+    return true;
   }
   vm_.interrupts().with_lapic(
       lapic_, [cr8](Lapic& lapic, bool) { lapic.set_tpr(static_cast<std::uint8_t>(cr8)); });
+  return true;
 }
 
 bool VcpuState::valid_efer(std::uint64_t efer) const {

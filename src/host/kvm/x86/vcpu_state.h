@@ -104,7 +104,8 @@ class VcpuState {
   [[nodiscard]] std::uint64_t apic_base();
   [[nodiscard]] bool set_apic_base(std::uint64_t base);
   [[nodiscard]] std::uint64_t cr8();
-  void set_cr8(std::uint64_t cr8);
+  /// False: a reserved bit is set.
+  bool set_cr8(std::uint64_t cr8);
   /// kvm_valid_efer().
   [[nodiscard]] bool valid_efer(std::uint64_t efer) const;
 
@@ -136,8 +137,13 @@ class VcpuState {
   /// it is not the guest's flags.
   [[nodiscard]] bool interrupt_window() const;
   void inject_nmi();
+  /// KVM_SET_REGS: one that is pending, and not injected yet, is of other registers.
+  void drop_pending_exception() { events_.exception.pending = 0; }
+  /// KVM_GUESTDBG_INJECT_…: an exception without an error code. Errors: EBUSY when one is pending.
+  Result<void> inject_exception(std::uint8_t vector);
   /// Whether an exception, NMI or interrupt would be delivered before the next instruction.
-  [[nodiscard]] bool event_due(bool interrupts_on);
+  /// `blocked`: KVM_GUESTDBG_BLOCKIRQ, exceptions only.
+  [[nodiscard]] bool event_due(bool interrupts_on, bool blocked);
   /// kvm_apic_accept_events(): INIT makes the vCPU wait for SIPI, whose vector this is.
   [[nodiscard]] std::optional<std::uint8_t> take_startup();
   /// KVM_X86_SET_MCE. Errors: EINVAL.

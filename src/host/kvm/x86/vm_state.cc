@@ -24,6 +24,7 @@ Result<void> VmState::set_x2apic_api(std::uint64_t flags) {
     return fail(Errno::kInval, "EOI broadcasts are suppressed with a split irqchip only");
   if ((flags & kX2apicWideIds) != 0) interrupts_.set_wide_ids();
   if ((flags & kX2apicNoBroadcastQuirk) != 0) interrupts_.disable_broadcast_quirk();
+  if (on) interrupts_.believe_suppressed_eois();
   if (!on && !off) return {};
   const schedule::RawLockGuard guard(lock_);
   writes();

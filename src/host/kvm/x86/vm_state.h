@@ -18,8 +18,10 @@ inline constexpr std::uint32_t kMaxTscKhz = 0x7fff'ffff;
 
 // KVM_X86_QUIRK_*: those that change something here.
 inline constexpr std::uint64_t kQuirkLint0Reenabled = 1U << 0U;
+inline constexpr std::uint64_t kQuirkOut7eIncRip = 1U << 3U;
 inline constexpr std::uint64_t kQuirkStuffFeatureMsrs = 1U << 8U;
-inline constexpr std::uint64_t kSupportedQuirks = kQuirkLint0Reenabled | kQuirkStuffFeatureMsrs;
+inline constexpr std::uint64_t kSupportedQuirks =
+    kQuirkLint0Reenabled | kQuirkOut7eIncRip | kQuirkStuffFeatureMsrs;
 // KVM_X2APIC_API_*.
 inline constexpr std::uint64_t kX2apicWideIds = 1;
 inline constexpr std::uint64_t kX2apicNoBroadcastQuirk = 2;

@@ -635,5 +635,23 @@ TEST(TextScenario, PrivateMemoryIsFilledAndPunched) {
               HasSubstr("KVM_TDX_INIT_MEM_REGION answered EIO"));
 }
 
+constexpr std::string_view kMovedSlot =
+    "scenario a\nsetup\n  kvm = open /dev/kvm\n  vm = KVM_CREATE_VM kvm type=ordinary\n"
+    "  vcpu = KVM_CREATE_VCPU vm\n  m = memory size=0x2000\n  n = memory size=0x2000\n"
+    "  KVM_SET_USER_MEMORY_REGION2 vm slot=1 gpa=0x100000 size=0x2000 memory=m\n"
+    "thread mover\n"
+    "  KVM_SET_USER_MEMORY_REGION2 vm slot=1 gpa=0x200000 size=0x2000 memory=m -> ok\n"
+    "  KVM_SET_USER_MEMORY_REGION2 vm slot=1 gpa=0x200000 size=0x2000 memory=n -> EINVAL\n"
+    "  KVM_SET_USER_MEMORY_REGION2 vm slot=2 gpa=0x201000 size=0x2000 memory=n -> EEXIST\n"
+    "  KVM_SET_USER_MEMORY_REGION2 vm slot=3 gpa=0 size=0x1000 memory=n flags=0x100 -> EINVAL\n"
+    "  KVM_SET_USER_MEMORY_REGION2 vm slot=3 gpa=0 size=0x1000 memory=n flags=2 -> ok\n"
+    "thread guest\n  KVM_PRE_FAULT_MEMORY vcpu gpa=0x100000\n"
+    "finish\n  KVM_PRE_FAULT_MEMORY vcpu gpa=0x200000\n";
+
+// KVM_MR_MOVE, and what kvm_set_memory_region() refuses.
+TEST(TextScenario, AMemslotMovesAndWrongOnesAreRefused) {
+  EXPECT_EQ(verdict_of(kMovedSlot), "holds");
+}
+
 }  // namespace
 }  // namespace teeio::explore

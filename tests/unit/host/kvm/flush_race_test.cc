@@ -47,6 +47,12 @@ class StubbornCpu final : public hw::Cpu {
   }
   void flush(Gpa, std::uint64_t) override {}
   void set_read_result(std::uint64_t) override {}
+  void complete_io(std::uint64_t) override {}
+  hw::CpuExit finish_instruction() override { return run(); }
+  [[nodiscard]] bool inside_instruction() const override { return false; }
+  void set_debug(const hw::CpuDebug&) override {}
+  [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return std::nullopt; }
+  void set_pdptrs(const hw::Pdptrs&) override {}
   [[nodiscard]] hw::CpuRegisters registers() const override { return {}; }
   void set_registers(const hw::CpuRegisters&) override {}
   Result<void> get_special(std::span<std::byte>) const override { return {}; }

@@ -47,13 +47,14 @@ class Program final : public mm::Caller, public mm::UserMemory {
   Result<std::int32_t> install(object::Ref<object::File>, std::uint32_t) override {
     return fail(Errno::kMFile, "no more descriptors");
   }
-  [[nodiscard]] bool signal_pending() override { return looks_without_signal-- == 0; }
 
   Bytes bytes = Bytes(kSize);
   std::map<std::int32_t, object::Ref<object::File>> files;
   std::uint64_t looks_without_signal = ~std::uint64_t{0};
 
  private:
+  bool looks_for_signal(mm::SignalMask) override { return looks_without_signal-- == 0; }
+
   class Plain final : public mm::Pages {
    public:
     explicit Plain(std::span<std::byte> bytes) : bytes_(bytes) {}
