@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <array>
 
@@ -42,6 +43,16 @@ TEST(PlainMemory, PinsShareTheBytesAndOutliveUnmap) {
   ASSERT_TRUE(pin->read(8, out).has_value());
   EXPECT_EQ(out, kWord);
   EXPECT_EQ(pin->direct().size(), kPageSize);
+}
+
+TEST(PlainMemory, GivesBackWhatNobodyHasAnyMore) {
+  constexpr std::size_t kBytes = std::size_t{1} << 20U;
+  const auto in_use = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  PlainMemory memory;
+  memory.unmap(memory.map(kBytes));
+  const std::size_t before = in_use();
+  for (int i = 0; i < 8; ++i) memory.unmap(memory.map(kBytes));
+  EXPECT_LT(in_use(), before + kBytes);
 }
 
 TEST(PlainFiles, OnlyEventfdsSignalAndOnlyMemfdsHavePages) {

@@ -427,6 +427,37 @@ TEST_F(TwoOfAGroup, FunctionThatNobodyHasIsOwnedForItsGroupsSake) {
   EXPECT_EQ(error_of(other.bind_iommufd()), Errno::kPerm);
 }
 
+/// Two plain cards on one bus, of a group each.
+struct TwoOnABus : GroupTest {
+  TwoOnABus()
+      : GroupTest(machine_of(std::string(machine::builtin_machine(machine::kDefaultMachine)) +
+                             "\n[[card]]\nmodel = \"plain\"\nbdf = \"0000:02:01.0\"\n"
+                             "window = 0x380010800000\n")) {}
+};
+
+// vfio_iommufd_get_dev_id(): what another iommufd has is not this one's.
+TEST_F(TwoOnABus, FunctionOfAnotherIommufdKeepsTheBusFromBeingReset) {
+  constexpr std::uint32_t kNotOwned = 0xffff'ffff;  // VFIO_PCI_DEVID_NOT_OWNED
+  GroupVmm other(*machine, 2);
+  const auto bind = [](GroupVmm& by, std::string_view path) {
+    return by.open_device(path).has_value() && by.bind_iommufd().has_value();
+  };
+  ASSERT_TRUE(bind(vmm, kPlainCard) && bind(other, "/dev/vfio/devices/vfio4"));
+  struct {
+    std::uint32_t argsz = sizeof(*this), flags = 0xff, count = 0;
+    abi::vfio_pci_dependent_device functions[2] = {};
+  } info;
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, info).has_value());
+  EXPECT_EQ(info.flags, 1U);
+  ASSERT_EQ(info.count, 2U);
+  EXPECT_EQ(info.functions[0].devid, vmm.dev_id);
+  EXPECT_EQ(info.functions[1].devid, kNotOwned);
+  struct {
+    std::uint32_t argsz = sizeof(*this), flags = 0, count = 0;
+  } reset;
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, reset)), Errno::kInval);
+}
+
 TEST_F(TwoDrivers, GroupWithAHostsDriverIsNotViable) {
   const int group = *vmm.open("/dev/vfio/1");
   EXPECT_EQ(vmm.status(group), 0U);

@@ -153,6 +153,20 @@ TEST_F(InterruptTest, MsiVectorWithoutEventfdWaitsForOne) {
   EXPECT_EQ(one.take(), 1U);
 }
 
+/// pci_write_msg_msi(): all of a 64-bit address, whatever was in its upper half.
+TEST_F(InterruptTest, MsiLeavesNothingOfAnOlderMessagesAddress) {
+  constexpr std::uint16_t kUpperHalf = 8, kWide = 0x80;
+  const int config = *vmm.open(kDir + "config");
+  ASSERT_NE(read<std::uint16_t>(kConfigSpace + msi() + 2) & kWide, 0);
+  const std::uint32_t old = 0x5a5a'0000;
+  ASSERT_TRUE(vmm.pwrite(config, msi() + kUpperHalf, bytes_of(old)).has_value());
+  const Event event = make_event();
+  ASSERT_TRUE(works(kFds | kTrigger, kMsi, 0, 1, {event.fd}));
+  std::uint32_t upper = 0;
+  ASSERT_TRUE(vmm.pread(config, msi() + kUpperHalf, writable_bytes_of(upper)).has_value());
+  EXPECT_EQ(upper, 0U);
+}
+
 TEST_F(InterruptTest, MsiTakesNoFurtherVectorsWhileItIsOn) {
   const Event event = make_event();
   ASSERT_TRUE(works(kFds | kTrigger, kMsi, 0, 2, {event.fd, event.fd}));

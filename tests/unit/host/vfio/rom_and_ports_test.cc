@@ -1,9 +1,11 @@
 // Expansion ROMs and I/O BARs through VFIO: Linux drivers/vfio/pci/vfio_pci_core.c,
 // vfio_pci_rdwr.c, vfio_pci_config.c. And through sysfs: drivers/pci/pci-sysfs.c.
 
+#include <algorithm>
 #include <numeric>
 
 #include "host/vfio/device.h"
+#include "host/vfio/mapped_rom.h"
 #include "schedule/task.h"
 #include "unit/machine/make_machine.h"
 
@@ -49,6 +51,62 @@ struct RomAndPortsTest : testing::Test {
   std::unique_ptr<Machine> machine = make_machine("pci-functions");
   Vmm vmm{*machine};
 };
+
+/// A function that has an expansion ROM and nothing else.
+class RomAlone final : public hw::PciFunction, private hw::MmioTarget {
+ public:
+  explicit RomAlone(Bytes bytes) : bytes_(std::move(bytes)) {}
+  [[nodiscard]] Bdf bdf() const override { return {.bus = 1}; }
+  std::uint32_t config_read(std::uint16_t, unsigned) override { return 0; }
+  void config_write(std::uint16_t, unsigned, std::uint32_t) override {}
+  [[nodiscard]] const std::array<hw::Bar, hw::kBarCount>& bars() const override { return bars_; }
+  [[nodiscard]] const hw::Bar* rom() const override { return &rom_; }
+  void reset(hw::ResetKind) override {}
+  [[nodiscard]] hw::PciFunction* physical_function() override { return nullptr; }
+  void attach(hw::DmaPort&) override {}
+
+ private:
+  void mmio_read(std::uint64_t offset, std::span<std::byte> out) override {
+    std::ranges::copy(ByteView(bytes_).subspan(offset, out.size()), out.begin());
+  }
+  void mmio_write(std::uint64_t, ByteView) override {}
+
+  const Bytes bytes_;
+  const std::array<hw::Bar, hw::kBarCount> bars_{};
+  const hw::Bar rom_{
+      .kind = hw::Bar::Kind::kMemory32, .size = bytes_.size(), .base = Hpa{0}, .target = this};
+};
+
+/// An image of so many units of 512 bytes, as its PCI data structure says.
+void put_image(Bytes& rom, std::size_t at, std::uint8_t units, bool last) {
+  const auto put = [&](std::size_t offset, std::initializer_list<unsigned> bytes) {
+    for (const unsigned byte : bytes) rom.at(at + offset++) = static_cast<std::byte>(byte);
+  };
+  put(0, {0x55, 0xaa});
+  put(24, {28, 0});
+  put(28, {'P', 'C', 'I', 'R'});
+  put(28 + 16, {units, 0});
+  put(28 + 21, {last ? 0x80U : 0U});
+}
+
+// pci_get_rom_size(): images follow each other up to the last one, or to one without a length,
+// behind which there would be no end.
+TEST(RomSize, IsThatOfTheImagesUpToOneWithoutALength) {
+  const auto size_of = [](const Bytes& bytes) {
+    RomAlone function(bytes);
+    return MappedRom(function).size();
+  };
+  Bytes rom(4096);
+  EXPECT_EQ(size_of(rom), 0U);
+  put_image(rom, 0, 1, false);
+  EXPECT_EQ(size_of(rom), 512U) << "no further signature";
+  put_image(rom, 512, 2, true);
+  EXPECT_EQ(size_of(rom), 1536U);
+  put_image(rom, 512, 0, false);
+  EXPECT_EQ(size_of(rom), 512U);
+  put_image(rom, 0, 0, false);
+  EXPECT_EQ(size_of(rom), 0U);
+}
 
 TEST_F(RomAndPortsTest, RomIsARegionThatIsReadAlone) {
   open();
