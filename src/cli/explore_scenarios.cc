@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "base/nearest.h"
 #include "base/types.h"
@@ -53,6 +55,9 @@ bool fits(const std::string& pattern, const explore::MachineScenario& scenario,
 
 /// Why nothing fits `pattern`: its scenarios are of other designs, or it is the name of none.
 std::string why_nothing(const std::string& pattern, const Designs& designs) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(pattern, ignored))
+    return pattern + ": Is a directory: scenario files are named one by one";
   const std::string name = pattern.substr(0, pattern.find('@'));
   std::vector<std::string> known, on;
   for (const machine::Config& design : designs) on.push_back(design.name);

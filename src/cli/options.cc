@@ -7,23 +7,33 @@
 #include <utility>
 
 #include "base/nearest.h"
+#include "cli/help_text.h"
 #include "cli/print.h"
 
 namespace teeio::cli {
 namespace {
 
 constexpr char kGuard = '\x01';
+constexpr std::string_view kEndOfOptions = "--";
 
 bool bracketed(const std::string& word) { return word.starts_with('[') && word.ends_with(']'); }
 
 /// CLI11 takes "[a,b]" apart where several words are possible: kept from it.
 std::string guarded(const std::string& word) { return bracketed(word) ? kGuard + word : word; }
-std::string unguarded(const std::string& word) {
-  return word.starts_with(kGuard) ? word.substr(1) : word;
-}
 
 /// What is read by its caller, if it should be read at all.
 bool looks_like_option(const std::string& word) { return word.size() > 1 && word.front() == '-'; }
+
+/// Behind "--", which goes, no word is an option. CLI11 leaves the command at it.
+void end_options(std::vector<std::string>& words) {
+  const auto mark = std::ranges::find(words, kEndOfOptions);
+  if (mark == words.end()) return;
+  for (std::string& word : std::ranges::subrange(words.erase(mark), words.end()))
+    if (looks_like_option(word)) word.insert(word.begin(), kGuard);
+}
+std::string unguarded(const std::string& word) {
+  return word.starts_with(kGuard) ? word.substr(1) : word;
+}
 
 /// "--name=VALUE" without the value.
 std::string option_part(const std::string& word) { return word.substr(0, word.find('=')); }
@@ -192,7 +202,8 @@ std::string Command::why_unknown(const std::string& word) const {
     std::vector<std::string> known;
     for (const CLI::Option* option : raw_->get_options())
       for (const std::string& name : option->get_lnames()) known.push_back(name);
-    const std::string near = nearest(given.substr(given.find_first_not_of('-')), known);
+    const std::string near =
+        nearest(given.substr(std::min(given.find_first_not_of('-'), given.size())), known);
     const bool in_front = path_.empty() && chosen() != this;
     return fmt::format("there is no option '{}'{}{}", given,
                        in_front ? " in front of the command" : "",
@@ -217,6 +228,8 @@ std::string Command::why_wrong() const {
   }
   if (std::string why = why_idle(); !why.empty()) return why;
   if (program_ == nullptr) return {};
+  // What stands in front of the program and CLI11 takes for its begin: "---", "-5".
+  if (!unseen_.empty()) return why_unknown(unseen_.front());
   if (program_->empty()) return options_.back().name_ + " is missing";
   if (program_->front().empty())
     return options_.back().name_ + ": needs a value, and has an empty one";
@@ -261,7 +274,7 @@ bool Command::takes_next_word(const std::string& word) const {
 std::size_t Command::program_begin(const std::vector<std::string>& words, std::size_t at) const {
   for (; at < words.size(); ++at) {
     const std::string& word = words[at];
-    if (word == "--" || !looks_like_option(word)) return at;
+    if (word == kEndOfOptions || !looks_like_option(word)) return at;
     if (takes_next_word(word)) ++at;
   }
   return words.size();
@@ -304,7 +317,7 @@ int CommandLine::help_for(const std::vector<std::string>& names) const {
     command = &*below;
   }
   app_->clear();  // else it prints the help of `help`
-  print("{}", command->raw_->help(path));
+  print("{}", fit_help(command->raw_->help(path)));
   return 0;
 }
 
@@ -321,6 +334,7 @@ std::string CommandLine::read(std::vector<std::string> words, bool& done) {
     words.erase(begin, words.end());
     break;
   }
+  end_options(words);
   // CLI11 would take the next word as the value of "--name=".
   std::string mismatch;
   std::erase_if(words, [&](const std::string& word) {
@@ -334,7 +348,7 @@ std::string CommandLine::read(std::vector<std::string> words, bool& done) {
   try {
     app_->parse(words);
   } catch (const CLI::CallForHelp&) {
-    print("{}", app_->help());
+    print("{}", fit_help(app_->help()));
     done = true;
   } catch (const CLI::CallForVersion&) {
     print("{}\n", version_);

@@ -107,31 +107,41 @@ std::string like(Section before, Section after, const Instead& instead) {
 }
 
 /// Phases that went as an earlier one of their name, in one step each.
-Steps fold_phases(const Steps& steps) {
-  Steps out;
-  std::multimap<std::string_view, Section> seen;
-  for (std::size_t at = 0; at < steps.size();) {
-    const std::size_t end = end_of_phase(steps, at);
-    const Section phase(steps.data() + at, end - at);
-    at = end;
-    const auto [first, last] = seen.equal_range(phase.front().phase);
-    std::optional<Instead> found;
-    const auto model = std::find_if(first, last, [&](const auto& earlier) {
-      found = difference(earlier.second, phase);
-      return found.has_value();
-    });
-    const bool folds = model != last && !phase.front().phase.empty();
-    if (!folds) {
-      out.insert(out.end(), phase.begin(), phase.end());
-      seen.emplace(phase.front().phase, phase);
-      continue;
-    }
-    ChartStep& folded = out.emplace_back(phase.front());
-    folded.like = like(model->second, phase, *found);
+class PhaseFolder {
+ public:
+  void add(Section phase) {
+    std::vector<Section>& models = models_[phase.front().phase];
+    if (!phase.front().phase.empty())
+      for (const Section model : models)
+        if (const auto instead = difference(model, phase)) return fold(model, phase, *instead);
+    out_.insert(out_.end(), phase.begin(), phase.end());
+    // A program may do a thing ten thousand times, and each time otherwise.
+    if (models.size() < kMostModels) models.push_back(phase);
+  }
+  Steps take() { return std::move(out_); }
+
+ private:
+  static constexpr std::size_t kMostModels = 8;
+
+  void fold(Section model, Section phase, const Instead& instead) {
+    ChartStep& folded = out_.emplace_back(phase.front());
+    folded.like = like(model, phase, instead);
     for (const ChartStep& step : phase.subspan(1))
       folded.seqs.insert(folded.seqs.end(), step.seqs.begin(), step.seqs.end());
   }
-  return out;
+
+  Steps out_;
+  std::map<std::string_view, std::vector<Section>> models_;
+};
+
+Steps fold_phases(const Steps& steps) {
+  PhaseFolder folder;
+  for (std::size_t at = 0; at < steps.size();) {
+    const std::size_t end = end_of_phase(steps, at);
+    folder.add(Section(steps).subspan(at, end - at));
+    at = end;
+  }
+  return folder.take();
 }
 
 /// Whether `state` may stand in the row of `row`, in front of which it is the next step.

@@ -84,6 +84,12 @@ def traces(runs):
         fail(f"the broken rules are not in the trace: {rules}")
     if "minivmm" not in trace["otherData"]["arguments"]:
         fail("the program is not in otherData")
+    bad = runs.folder / "bad.json"
+    for text, sentence in (("[]", "it has no traceEvents"), ("x", "it is no JSON")):
+        bad.write_text(text)
+        done = subprocess.run([check, bad], capture_output=True, text=True, check=False)
+        if done.returncode != 1 or not done.stderr.startswith(f"check_trace: {bad}: {sentence}"):
+            fail(f"check_trace says of {text}: {done.stderr}")
     # The checker notices: a flow without its slice, an overlap, a lost colour.
     for what, spoil in (("in no slice", lambda e: e["ph"] == "X" and e["tid"] == 3),
                         ("has not one start", lambda e: e["ph"] == "f"),
