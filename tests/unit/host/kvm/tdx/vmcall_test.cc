@@ -29,6 +29,12 @@ class HeldCpu final : public hw::Cpu {
   void kick() override {}
   void flush(Gpa, std::uint64_t) override {}
   void set_read_result(std::uint64_t) override {}
+  void complete_io(std::uint64_t) override {}
+  hw::CpuExit finish_instruction() override { return {}; }
+  [[nodiscard]] bool inside_instruction() const override { return false; }
+  void set_debug(const hw::CpuDebug&) override {}
+  [[nodiscard]] std::optional<Pdptrs> pdptrs() const override { return std::nullopt; }
+  void set_pdptrs(const Pdptrs&) override {}
   [[nodiscard]] hw::CpuRegisters registers() const override { return registers_; }
   void set_registers(const hw::CpuRegisters& registers) override { registers_ = registers; }
   Result<void> get_special(std::span<std::byte>) const override { return {}; }

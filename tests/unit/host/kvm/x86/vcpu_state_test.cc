@@ -21,16 +21,16 @@ class VcpuStateTest : public testing::Test {
 
 // kvm_check_and_inject_events(): each of these is delivered before the guest's next instruction.
 TEST_F(VcpuStateTest, WhatWaitsIsDueAtTheNextEntry) {
-  EXPECT_FALSE(vcpu.event_due(true));
+  EXPECT_FALSE(vcpu.event_due(true, false));
   const auto due = [&](void (*make)(VcpuEvents&), bool interrupts_on) {
     VcpuEvents events;
     make(events);
     EXPECT_TRUE(vcpu.set_events(events));
-    const bool is = vcpu.event_due(interrupts_on);
+    const bool is = vcpu.event_due(interrupts_on, false);
     VcpuEvents none;
     none.flags = kValidNmiPending;
     EXPECT_TRUE(vcpu.set_events(none));
-    EXPECT_FALSE(vcpu.event_due(true));
+    EXPECT_FALSE(vcpu.event_due(true, false));
     return is;
   };
   vm.set_exception_payload(true);
