@@ -15,6 +15,7 @@
 #include "crypto/kept_results.h"
 #include "crypto/openssl.h"
 #include "crypto/random.h"
+#include "schedule/fiber_controller.h"
 
 namespace teeio::crypto {
 namespace {
@@ -174,7 +175,7 @@ Pki new_device_identity(std::uint64_t seed, KeyType type) {
 }  // namespace
 
 Pki make_device_identity(std::uint64_t seed, KeyType type) {
-  if (!detail::keeps_objects()) return new_device_identity(seed, type);
+  if (!schedule::is_explored() || !detail::keeps_objects()) return new_device_identity(seed, type);
   static std::map<std::pair<std::uint64_t, KeyType>, Pki> kept;
   auto at = kept.find({seed, type});
   if (at == kept.end()) {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "crypto/ec_public_key.h"
@@ -141,22 +142,33 @@ Result<Secret> shared_secret(EVP_PKEY* ours, KeyExchangeGroup group, ByteView pe
   return out;
 }
 
-/// In an explored run: by one number of its sequence.
-detail::Handle<EVP_PKEY> new_pair(KeyExchangeGroup group) {
-  if (!detail::keeps_results()) return make_pair(group);
-  std::uint64_t seed = 0;
-  fill_random(writable_bytes_of(seed));
+detail::Handle<EVP_PKEY> seeded_pair(KeyExchangeGroup group, std::uint64_t seed) {
   const Digest inputs =
       hash(HashAlgorithm::kSha256, {detail::operation("pair"), bytes_of(group), bytes_of(seed)});
   EVP_PKEY* const found = detail::keeps_objects() ? detail::kept_key(inputs) : nullptr;
   if (found != nullptr) return detail::Handle<EVP_PKEY>(found);
   const SeededRandom draws(seed);
   detail::Handle<EVP_PKEY> made = make_pair(group);
-  if (detail::keeps_objects()) detail::keep_key(inputs, made.get());
+  if (detail::keeps_objects()) {
+    detail::keep_key(inputs, made.get());
+    detail::note_pair(std::to_underlying(group), seed);
+  }
   return made;
 }
 
+/// Where results are kept: by one number of the run's sequence.
+detail::Handle<EVP_PKEY> new_pair(KeyExchangeGroup group) {
+  if (!detail::keeps_results()) return make_pair(group);
+  std::uint64_t seed = 0;
+  fill_random(writable_bytes_of(seed));
+  return seeded_pair(group, seed);
+}
+
 }  // namespace
+
+void detail::make_noted_pair(std::uint8_t group, std::uint64_t seed) {
+  if (group < kGroups.size()) (void)seeded_pair(static_cast<KeyExchangeGroup>(group), seed);
+}
 
 Bytes detail::point_of(evp_pkey_st* key) { return encoded_public_key(key); }
 

@@ -12,10 +12,10 @@ namespace {
 constexpr std::uint32_t kNobody = HappensBefore::kNone;
 /// The late move's place in a sequence, where events stand for themselves.
 constexpr std::uint32_t kLate = kNobody - 1;
+/// In the place of a node's number: there was nobody else to move.
+constexpr std::uint32_t kForced = kNobody;
 
 using schedule::OpKind;
-
-std::uint64_t task_bit(std::uint32_t task) { return std::uint64_t{1} << task; }
 
 }  // namespace
 
@@ -144,12 +144,11 @@ void Dpor::touched(Touch touch) {
 void Dpor::settle() {
   if (!std::exchange(under_way_, false)) return;
   const std::uint32_t last = order_.events() - 1;
-  const Candidate move = order_.move(last);
+  const Candidate& move = order_.move(last);
   const Footprints::Number left = footprints_.number_of(touched_);
   touched_.clear();
   if (left != Footprints::kNothing) {
-    Footprints::Number& known = footprint_at(path_[node_of_event_[last]], move.task);
-    known = footprints_.both(known, left);
+    note_footprint(node_of_event_[last], move.task, left);
     for (std::uint64_t asleep = sleep_; asleep != 0; asleep &= asleep - 1) {
       const auto task = static_cast<std::uint32_t>(std::countr_zero(asleep));
       if (footprints_.conflict(sleep_left_[task], left)) sleep_ &= ~task_bit(task);
@@ -161,9 +160,33 @@ void Dpor::settle() {
   for (const HappensBefore::Race& race : races) reverse(race, move, last, left);
 }
 
+void Dpor::note_footprint(std::uint32_t node, std::uint32_t task, Footprints::Number left) {
+  if (node == kForced) return;
+  Footprints::Number& known = footprint_at(path_[node], task);
+  known = footprints_.both(known, left);
+}
+
+/// Who moves alone needs no node: nobody else is ever tried there. None of those that sleep can
+/// move here, so that they are woken.
+std::uint32_t Dpor::force(const Candidate& only) {
+  if ((sleep_ & task_bit(only.task)) != 0) return kPrune;
+  const bool follows = depth_ == path_.size() && lead_at_ < lead_.size();
+  if (follows && lead_[lead_at_++] != only.task) lead_.clear();
+  sleep_ = 0;
+  go_on(only, kForced);
+  return 0;
+}
+
+void Dpor::go_on(const Candidate& move, std::uint32_t node) {
+  node_of_event_.push_back(node);
+  order_.add(move);
+  under_way_ = true;
+}
+
 std::uint32_t Dpor::pick(const Moment& moment) {
   settle();
   order_.know_tasks(moment.tasks);
+  if (moment.candidates.size() == 1) return force(moment.candidates.front());
   if (depth_ == path_.size()) {
     const std::uint32_t first = first_choice(moment);
     if (first == kNobody) return kPrune;
@@ -182,9 +205,7 @@ std::uint32_t Dpor::pick(const Moment& moment) {
   const Node& node = path_[depth_];
   const auto at = std::ranges::find(moment.candidates, node.chosen, &Candidate::task);
   sleep_on(node, *at);
-  node_of_event_.push_back(static_cast<std::uint32_t>(depth_++));
-  order_.add(*at);
-  under_way_ = true;
+  go_on(*at, static_cast<std::uint32_t>(depth_++));
   return static_cast<std::uint32_t>(at - moment.candidates.begin());
 }
 
@@ -218,6 +239,7 @@ void Dpor::reverse_waits(std::span<const Candidate> waiting) {
 void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end,
                    Footprints::Number left) {
   const std::uint32_t at = node_of_event_[race.event];
+  if (at == kForced) return note_reversed(race.event, late);  // there was no other way round
   if (at < floor_) return;
   Node& node = path_[at];
   build_sequence(race, late, end);
@@ -310,71 +332,6 @@ void Dpor::add_hint(Node& node, std::uint32_t late_task) {
     hint.steps.push_back(e == kLate ? late_task : order_.move(e).task);
   hint.task = hint.steps[0];
   hint.next = std::exchange(node.hints, h);
-}
-
-// ---- Parts and progress
-
-double Dpor::share_done() const {
-  double done = 0;
-  double weight = 1;
-  for (std::size_t i = floor_; i < path_.size(); ++i) {
-    const Node& node = path_[i];
-    const bool task = node.kind == Choice::Kind::kTask;
-    const auto behind = task ? static_cast<double>(std::popcount(node.sleep)) : node.chosen;
-    const double all =
-        task ? behind + 1 + static_cast<double>(std::popcount(node.todo)) : node.count;
-    done += weight * behind / all;
-    weight /= all;
-  }
-  return done;
-}
-
-std::vector<Dpor::Deviation> Dpor::deviations() const {
-  const auto& path = first_path_.empty() ? path_ : first_path_;
-  const auto& pool = first_path_.empty() ? candidates_ : first_candidates_;
-  std::vector<Deviation> parts;
-  for (std::uint32_t depth = 0; depth < path.size(); ++depth) {
-    const Node& node = path[depth];
-    for (std::uint32_t i = 1; i < node.count; ++i)
-      parts.push_back({depth, node.kind,
-                       node.kind == Choice::Kind::kTask ? pool[node.candidates + i].task : i});
-  }
-  return parts;
-}
-
-void Dpor::keep_first_path() {
-  if (!first_path_.empty()) return;
-  first_path_ = path_;
-  first_candidates_ = candidates_;
-}
-
-void Dpor::restrict_to(const Deviation& part) {
-  keep_first_path();
-  while (!path_.empty()) pop();
-  TEEIO_CHECK(part.depth < first_path_.size(), "a part of the schedules that does not exist");
-  path_.assign(first_path_.begin(), first_path_.begin() + part.depth + 1);
-  candidates_ = first_candidates_;
-  left_.assign(candidates_.size(), Footprints::kAnything);
-  for (Node& node : path_) {
-    node.todo = 0;
-    node.sleep = 0;
-    node.tried = 0;
-    node.hints = kNobody;
-    node.chosen = node.kind == Choice::Kind::kTask ? first_candidates_[node.candidates].task : 0;
-  }
-  Node& last = path_.back();
-  last.chosen = part.value;
-  if (last.kind == Choice::Kind::kTask) {
-    candidates_.resize(last.candidates + last.count);
-    left_.resize(candidates_.size());
-    // Those before it in the order of deviations() are tried, elsewhere.
-    for (const Candidate& c : candidates_of(last)) {
-      if (c.task == part.value) break;
-      last.sleep |= task_bit(c.task);
-    }
-  }
-  floor_ = path_.size();
-  restricted_ = true;
 }
 
 }  // namespace teeio::explore

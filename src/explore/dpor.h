@@ -90,6 +90,9 @@ class Dpor final : public Strategy {
     std::vector<std::uint32_t> steps;
   };
 
+  [[nodiscard]] static constexpr std::uint64_t task_bit(std::uint32_t task) {
+    return std::uint64_t{1} << task;
+  }
   [[nodiscard]] std::span<const Candidate> candidates_of(const Node& node) const {
     return {candidates_.data() + node.candidates, node.count};
   }
@@ -100,6 +103,9 @@ class Dpor final : public Strategy {
   void settle();
   [[nodiscard]] bool has_opponents() const;
   void sleep_on(const Node& node, const Candidate& move);
+  [[nodiscard]] std::uint32_t force(const Candidate& only);
+  void go_on(const Candidate& move, std::uint32_t node);
+  void note_footprint(std::uint32_t node, std::uint32_t task, Footprints::Number left);
   [[nodiscard]] Footprints::Number& footprint_at(const Node& node, std::uint32_t task);
   void reverse_waits(std::span<const Candidate> waiting);
   void drop_hints(Node& node);
@@ -126,8 +132,8 @@ class Dpor final : public Strategy {
   std::vector<Node> path_;
   std::vector<Candidate> candidates_;
   Footprints footprints_;
-  std::vector<Footprints::Number> left_;  ///< by each of candidates_, if it was tried
-  std::vector<std::uint32_t> node_of_event_;
+  std::vector<Footprints::Number> left_;      ///< by each of candidates_, if it was tried
+  std::vector<std::uint32_t> node_of_event_;  ///< its place in path_, if there was a choice
   std::vector<Hint> hints_;
   std::uint32_t free_hints_ = HappensBefore::kNone;
   std::size_t floor_ = 0;     ///< decisions above are not changed

@@ -1,6 +1,7 @@
 #include "explore/happens_before.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/check.h"
@@ -49,19 +50,10 @@ void HappensBefore::start_run() {
   for (std::uint32_t i = 0; i < used_objects_; ++i) objects_[i].clear();
   used_objects_ = 0;
   moves_.clear();
-  clocks_.clear();
-  task_clocks_.clear();
-  last_events_.clear();
   last_yield_ = kNone;
   ++run_;
   used_elements_ = 0;
   known_tasks_ = 0;
-}
-
-HappensBefore::Object& HappensBefore::object(std::uint32_t number) {
-  if (number >= objects_.size()) objects_.resize(number + 16);
-  used_objects_ = std::max(used_objects_, number + 1);
-  return objects_[number];
 }
 
 void HappensBefore::mark(std::vector<Mark>& marks, std::uint32_t task, std::uint32_t event) {
@@ -84,7 +76,7 @@ std::uint32_t HappensBefore::marked(const std::vector<Mark>& marks, std::uint32_
 }
 
 void HappensBefore::widen(std::uint32_t tasks) {
-  const std::uint32_t wider = (tasks + 7) / 8 * 8;
+  const std::uint32_t wider = (tasks + kBlock - 1) / kBlock * kBlock;
   const auto restride = [this, wider](std::vector<std::uint32_t>& rows) {
     std::vector<std::uint32_t> out(rows.size() / width_ * wider, 0);
     for (std::size_t row = 0; row < rows.size() / width_; ++row)
@@ -101,18 +93,35 @@ void HappensBefore::know_tasks(std::uint32_t count) {
   if (count == known_tasks_) return;
   TEEIO_CHECK(count <= kMaxTasks, "more tasks than a reduction can hold");
   if (count > width_) widen(count);
-  task_clocks_.resize(std::size_t{count} * width_, 0);
-  last_events_.resize(count, kNone);
-  if (!moves_.empty()) {
-    const Clock parent = clock_of(events() - 1);
-    for (; known_tasks_ < count; ++known_tasks_)
-      std::ranges::copy(parent, task_clock(known_tasks_));
+  if (count > last_events_.size()) {
+    last_events_.resize(count);
+    task_clocks_.resize(std::size_t{count} * width_);
   }
-  known_tasks_ = count;
+  for (; known_tasks_ < count; ++known_tasks_) {
+    last_events_[known_tasks_] = kNone;
+    if (moves_.empty())
+      std::fill_n(task_clock(known_tasks_), width_, 0U);
+    else
+      copy_clock(row_of(events() - 1), task_clock(known_tasks_));
+  }
 }
 
+void HappensBefore::copy_clock(const std::uint32_t* from, std::uint32_t* to) const {
+  for (std::uint32_t at = 0; at < width_; at += kBlock)
+    std::memcpy(to + at, from + at, kBlock * sizeof(std::uint32_t));
+}
+
+/// Behind the tasks that are known clocks are zero.
 void HappensBefore::join(std::uint32_t* clock, Clock other) const {
-  for (std::uint32_t i = 0; i < width_; ++i) clock[i] = std::max(clock[i], other[i]);
+  for (std::uint32_t i = 0; i < known_tasks_; ++i) clock[i] = std::max(clock[i], other[i]);
+}
+
+std::uint32_t* HappensBefore::new_row(const std::uint32_t* like) {
+  const std::size_t end = (std::size_t{events()} + 1) * width_;
+  if (end > clocks_.size()) clocks_.resize(2 * end);
+  std::uint32_t* const row = clocks_.data() + (end - width_);
+  copy_clock(like, row);
+  return row;
 }
 
 void HappensBefore::barrier() {
@@ -148,7 +157,8 @@ void HappensBefore::meet_yields(const Candidate& move) {
     if (last_yield_ != kNone) meet(last_yield_, last_yield_, move.task);
     return;
   }
-  for (const std::uint32_t event : last_events_) meet(event, event, move.task);
+  for (std::uint32_t task = 0; task < known_tasks_; ++task)
+    meet(last_events_[task], last_events_[task], move.task);
 }
 
 void HappensBefore::collect(Object& o, const Candidate& move) {
@@ -290,13 +300,11 @@ void HappensBefore::add(const Candidate& move) {
   } else if (has_object(move.op.kind)) {
     collect(object(move.op.object), move);
   }
-  meet_yields(move);
-  std::uint32_t* const own = task_clock(move.task);
-  before_.assign(own, own + width_);
+  if (last_yield_ != kNone || is_yield(move.op.kind)) meet_yields(move);
+  std::uint32_t* const row = new_row(task_clock(move.task));
+  for (const Conflict& c : conflicts_) join(row, clock_of(c.after));
+  row[move.task] = event + 1;
   moves_.push_back(move);
-  for (const Conflict& c : conflicts_) join(own, clock_of(c.after));
-  own[move.task] = event + 1;
-  clocks_.insert(clocks_.end(), own, own + width_);
   last_events_[move.task] = event;
   if (is_yield(move.op.kind))
     last_yield_ = event;
@@ -314,13 +322,12 @@ std::span<const HappensBefore::Race> HappensBefore::finish(std::span<const Touch
   of_sections_.clear();
   const std::uint32_t event = events() - 1;
   for (const Touch& t : footprint) touch(t, event);
-  if (!footprint.empty())
-    std::copy_n(task_clock(moves_[event].task), width_,
-                clocks_.begin() + std::ptrdiff_t{event} * std::ptrdiff_t{width_});
+  std::uint32_t* const own = task_clock(moves_[event].task);  // as it was before the event
   if (!conflicts_.empty() && wanted == Wanted::kRaces) {
     drop_impossible();
-    find_races(before_.data());
+    find_races(own);
   }
+  copy_clock(row_of(event), own);
   return races_;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -105,7 +106,11 @@ class HappensBefore {
     std::vector<Mark> updated;  ///< likewise
   };
 
-  Object& object(std::uint32_t number);
+  Object& object(std::uint32_t number) {
+    if (number >= objects_.size()) objects_.resize(number + 16);
+    used_objects_ = std::max(used_objects_, number + 1);
+    return objects_[number];
+  }
   Element& element(std::uint64_t name);
   void more_elements();
   void touch(const Touch& touch, std::uint32_t event);
@@ -117,6 +122,12 @@ class HappensBefore {
   [[nodiscard]] std::uint32_t* task_clock(std::uint32_t task) {
     return task_clocks_.data() + std::size_t{task} * width_;
   }
+  /// The last event's own, which its task has once it is over.
+  [[nodiscard]] std::uint32_t* row_of(std::uint32_t event) {
+    return clocks_.data() + std::size_t{event} * width_;
+  }
+  std::uint32_t* new_row(const std::uint32_t* like);
+  void copy_clock(const std::uint32_t* from, std::uint32_t* to) const;
   void widen(std::uint32_t tasks);
   void join(std::uint32_t* clock, Clock other) const;
 
@@ -129,18 +140,18 @@ class HappensBefore {
   void drop_impossible();
   std::span<const Race> find_races(const std::uint32_t* clock);
 
-  std::uint32_t width_ = 8;
+  static constexpr std::uint32_t kBlock = 8;
+  std::uint32_t width_ = kBlock;  // a multiple of it
   std::uint32_t known_tasks_ = 0;
   std::vector<Candidate> moves_;
-  std::vector<std::uint32_t> clocks_;       // width_ a move
-  std::vector<std::uint32_t> task_clocks_;  // width_ a task
-  std::vector<std::uint32_t> last_events_;  // by task
+  std::vector<std::uint32_t> clocks_;       // width_ a move; those of runs before behind them
+  std::vector<std::uint32_t> task_clocks_;  // width_ a task, and behind those that are known
+  std::vector<std::uint32_t> last_events_;  // by task, likewise
   std::uint32_t last_yield_ = kNone;
   std::vector<Element> elements_;  // a hash table, 2^n
   std::uint32_t used_elements_ = 0;
   std::uint32_t run_ = 1;
   std::vector<std::uint32_t> of_sections_;  // the last event's races there
-  std::vector<std::uint32_t> before_;       // the last move's task's clock before it
   std::vector<Object> objects_;
   std::uint32_t used_objects_ = 0;
   std::vector<Conflict> conflicts_;

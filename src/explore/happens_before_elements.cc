@@ -40,11 +40,11 @@ void HappensBefore::more_elements() {
 /// Also where something else that may be reversed puts `before` in front of the last event.
 void HappensBefore::come_after(std::uint32_t before, bool story) {
   const std::uint32_t task = moves_.back().task;
-  if (before == kNone || precedes(before, {before_.data(), width_})) return;
+  if (before == kNone || precedes(before, {task_clock(task), width_})) return;
   const bool is_known = std::ranges::any_of(
       conflicts_, [before](const Conflict& c) { return c.after == before && c.race == before; });
   if (!is_known) meet(before, before, task);
-  join(task_clock(task), clock_of(before));
+  join(row_of(events() - 1), clock_of(before));
   if (!story) of_sections_.push_back(before);
 }
 

@@ -38,6 +38,13 @@ constexpr std::size_t kGuardBytes = 4096;
 /// The fiber that runs now on this OS thread, for first_arrival() only.
 thread_local Fiber* t_arriving = nullptr;
 
+/// This OS thread's, which the runtime looks up anew each time; fibers stay on theirs.
+void* exceptions_of_thread() {
+  thread_local void* globals = nullptr;
+  if (globals == nullptr) globals = abi::__cxa_get_globals();
+  return globals;
+}
+
 }  // namespace
 
 Fiber::Fiber() {
@@ -93,7 +100,7 @@ void Fiber::first_arrival(void* from, void* from_context) {
 
 void Fiber::arrived([[maybe_unused]] Fiber& from, void* from_context) {
   from.context_ = from_context;
-  std::memcpy(static_cast<void*>(abi::__cxa_get_globals()), &exceptions_, sizeof(exceptions_));
+  std::memcpy(exceptions_of_thread(), &exceptions_, sizeof(exceptions_));
 #if TEEIO_ASAN
   const void* bottom = nullptr;
   std::size_t bytes = 0;
@@ -106,7 +113,7 @@ void Fiber::arrived([[maybe_unused]] Fiber& from, void* from_context) {
 }
 
 void Fiber::switch_from(Fiber& from, [[maybe_unused]] Last last) {
-  std::memcpy(&from.exceptions_, static_cast<void*>(abi::__cxa_get_globals()), sizeof(exceptions_));
+  std::memcpy(&from.exceptions_, exceptions_of_thread(), sizeof(exceptions_));
   t_arriving = this;
 #if TEEIO_ASAN
   if (last == Last::kYes) from.fake_stack_ = nullptr;

@@ -59,6 +59,7 @@ Outcome FiberController::run(const std::function<void()>& body) {
     save_start();
   }
   finish_run();
+  usual_choices_ = outcome_.choices.size();
   set_controller(nullptr);
   t_running = nullptr;
   detail::set_explored(false);
@@ -68,6 +69,7 @@ Outcome FiberController::run(const std::function<void()>& body) {
 
 void FiberController::start_run() {
   outcome_ = {};
+  outcome_.choices.reserve(usual_choices_);
   steps_.clear();
   objects_.clear();
   objects_.push_back({"", nullptr, true});

@@ -181,6 +181,7 @@ class FiberController final : public Controller {
 
   [[nodiscard]] std::uint32_t next_task();
   [[nodiscard]] bool collect_candidates();
+  void collect_candidate(const TaskRecord& task);
   [[nodiscard]] bool pass_time();
   [[nodiscard]] bool retry_alone();
   [[nodiscard]] Candidate::Gate gate_of(const TaskRecord& task) const;
@@ -205,6 +206,7 @@ class FiberController final : public Controller {
   bool alone_ = false;
   Outcome outcome_;
   std::vector<Candidate> candidates_;
+  std::size_t usual_choices_ = 0;  ///< the last run's, for room
   std::vector<Step> steps_;
   std::vector<Numbered> objects_;
   std::vector<std::string> task_names_;  // of the last run, for story()

@@ -22,7 +22,9 @@ bool commute(const Candidate& a, const Candidate& b) {
   return commute(a.op, b.op);
 }
 
-Candidate::Gate FiberController::gate_of(const TaskRecord& task) const {
+// Each task comes here at each point of others: without calls of its own.
+[[gnu::always_inline]] inline Candidate::Gate FiberController::gate_of(
+    const TaskRecord& task) const {
   using Gate = Candidate::Gate;
   if (task.op.kind == OpKind::kYield)
     return outcome_.points > task.parked_at_point || task.may_retry_alone ? Gate::kOpen
@@ -32,18 +34,20 @@ Candidate::Gate FiberController::gate_of(const TaskRecord& task) const {
   return task.deadline_ns <= now_ns_ ? Gate::kTimedOut : Gate::kShut;
 }
 
+[[gnu::always_inline]] inline void FiberController::collect_candidate(const TaskRecord& task) {
+  if (task.has_ended) return;
+  const Candidate::Gate gate = gate_of(task);
+  if (gate == Candidate::Gate::kShut) return;
+  Candidate& candidate = candidates_.emplace_back(task.number, task.op, gate);
+  candidate.expired = task.deadline_ns <= now_ns_;
+  if (task.count != nullptr) judge_count(candidate, task);
+}
+
 bool FiberController::collect_candidates() {
   candidates_.clear();
-  for (const auto& task : tasks_) {
-    if (task->has_ended) continue;
-    const Candidate::Gate gate = gate_of(*task);
-    if (gate == Candidate::Gate::kShut) continue;
-    Candidate& candidate = candidates_.emplace_back(task->number, task->op, gate);
-    candidate.expired = task->deadline_ns <= now_ns_;
-    if (task->count != nullptr) judge_count(candidate, *task);
-    if (task->number == current_)
-      std::rotate(candidates_.begin(), candidates_.end() - 1, candidates_.end());
-  }
+  if (current_ != kNobody) collect_candidate(*tasks_[current_]);
+  for (const auto& task : tasks_)
+    if (task->number != current_) collect_candidate(*task);
   return !candidates_.empty();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "crypto/kept_results.h"
 #include "explore/jobs/workers.h"
 #include "schedule/task.h"
 #include "sweep/job_control.h"
@@ -12,7 +13,7 @@ namespace {
 
 using explore::Workers;
 
-constexpr char kPoint = 'P', kOutcome = 'O';
+constexpr char kPoint = 'P', kOutcome = 'O', kKept = 'K';
 
 /// What a process said of its run; without an outcome it died.
 Outcome outcome_of(const std::string& line, const std::string& how) {
@@ -43,6 +44,8 @@ std::expected<Learned, int> Campaign::learn() {
     std::string how;
   };
   std::array<Run, 2> runs;
+  // The card's session is the same in each run, and most of the work of a short one.
+  crypto::keep_for_next_runs();
   const std::uint64_t begin_ns = schedule::now_ns();
   std::uint64_t first_ns = 0;
   const Workers::Callbacks callbacks{.work =
@@ -53,10 +56,14 @@ std::expected<Learned, int> Campaign::learn() {
                                                run_trial(machine_, options_, injector, "");
                                            for (const auto& point : injector.points())
                                              say(kPoint + to_json(point));
+                                           for (const auto& kept : crypto::results_for_next_runs())
+                                             say(kKept + kept);
                                            say(kOutcome + to_json(outcome));
                                          },
                                      .heard =
                                          [&](std::size_t piece, const std::string& line) {
+                                           if (line.starts_with(kKept))
+                                             crypto::take_result(std::string_view(line).substr(1));
                                            if (line.starts_with(kOutcome))
                                              runs.at(piece).outcome = line.substr(1);
                                            if (!line.starts_with(kPoint)) return;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 
 #include "crypto/ec_public_key.h"
@@ -11,6 +12,8 @@
 #include "crypto/random.h"
 #include "schedule/fiber_controller.h"
 #include "schedule/strategy.h"
+#include "schedule/task.h"
+#include "unit/crypto/hex.h"
 
 namespace teeio::crypto {
 namespace {
@@ -171,6 +174,33 @@ TEST(KeptResultsNatively, AreNone) {
       return Bytes(1);
     });
   EXPECT_EQ(computed, 2);
+}
+
+// A sweep's runs: each in a process of its own, which is given what an earlier one computed.
+TEST(KeptResultsNatively, AreForTheNextRunThatIsGivenThem) {
+  const auto begin_alike = [] {
+    schedule::set_seed(7);
+    const EphemeralKey ours = EphemeralKey::generate(KeyExchangeGroup::kP384);
+    const EphemeralKey theirs = EphemeralKey::generate(KeyExchangeGroup::kP384);
+    const Secret secret = *ours.derive(theirs.exchange_data());
+    return Bytes(secret.view().begin(), secret.view().end());
+  };
+  const auto is_kept = [&] {
+    keep_for_next_runs();
+    const Bytes secret = begin_alike();
+    const bool all = results_for_next_runs().size() == 3;  // two pairs, and what they share
+    return all && begin_alike() == secret && results_for_next_runs().empty();
+  };
+  const auto is_taken = [] {
+    const Digest inputs = hash(HashAlgorithm::kSha256, {detail::operation("given")});
+    take_result("r" + to_hex(inputs.view()) + " 2a");
+    for (const char* none : {"", "r", "r 2a", "r2a 2a", "p4", "p99 1", "px 1", "? ?"})
+      take_result(none);
+    return detail::kept_or({detail::operation("given")}, [] { return Bytes(); }) ==
+           Bytes(1, std::byte{0x2a});
+  };
+  // In a process of its own, for what is kept stays.
+  EXPECT_EXIT(std::exit(is_kept() && is_taken() ? 0 : 1), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
