@@ -24,6 +24,8 @@ class Bus {
   virtual ~Bus() = default;
   /// The answer's packet; of no bytes: the packet was dropped.
   virtual std::expected<Bytes, Loss> exchange(ByteView packet, unsigned timeout_ms) = 0;
+  /// Why the last packet could not even be sent; empty: it was.
+  [[nodiscard]] virtual std::string trouble() const { return {}; }
   /// "0000:01:00.0".
   [[nodiscard]] virtual std::string name() const = 0;
 };

@@ -160,8 +160,10 @@ AlgorithmUse algorithm_use(std::uint32_t responder_flags, std::uint32_t requeste
   const bool key_exchange = both_have(kSpdmCapKeyEx);
   const bool psk = has(responder_flags, kAnyPsk) && has(requester_flags, kSpdmCapPsk);
   const bool session = key_exchange || psk;
-  const bool signed_info =
-      has(requester_flags, kSpdmCapEndpointInfoSig) && both_have(kSpdmCapEncap);
+  // Whether this end will ask for it, and whether it could, as without ENCAP_CAP it cannot: a
+  // requester of libspdm's that signs it takes no ALGORITHMS without the algorithm for that
+  // (libspdm_req_negotiate_algorithms.c since its pull request 3653).
+  const bool signed_info = has(requester_flags, kSpdmCapEndpointInfoSig);
   const bool signs = has(responder_flags, kSpdmCapCert | kSpdmCapPubKeyId | kSpdmCapChal |
                                               kSpdmCapMeasSig | kSpdmCapEndpointInfoSig) ||
                      key_exchange;

@@ -279,8 +279,9 @@ Flow::Outcome Flow::respond_if_ready(ByteView request) {
   if (!state_.deferred) return Refusal{SpdmErrorCode::kUnexpectedRequest};
   if (decoded->version != state_.version()) return Refusal{SpdmErrorCode::kVersionMismatch};
   const auto header = wire::SpdmHeader::decode(state_.deferred->request);
-  if (decoded->token != state_.deferred->token || decoded->request_code != header->code ||
-      session_id_ != state_.deferred->session)
+  // As libspdm has it (libspdm_rsp_respond_if_ready.c): what is asked again has its place.
+  if (session_id_ != state_.deferred->session) return Refusal{SpdmErrorCode::kUnexpectedRequest};
+  if (decoded->token != state_.deferred->token || decoded->request_code != header->code)
     return Refusal{SpdmErrorCode::kInvalidRequest};
   const Bytes original = std::exchange(state_.deferred, std::nullopt)->request;
   return handle(*header, original);

@@ -158,11 +158,10 @@ Reply get_key_pair_info(Call& call) {
   const KeyPairBits bits =
       key_pair_bits(crypto::key_type(*state.suite.asym), state.agreed.algorithms.pqc_asym);
   const Bytes pqc = Writer().le(bits.pqc).take();
-  const Bytes no_pqc(pqc.size());
-  answer.asym_capabilities = bits.asym;
-  answer.current_asym = pair->key ? bits.asym : 0;
-  answer.pqc_capabilities = pqc;
-  answer.current_pqc = pair->key ? pqc : no_pqc;
+  // A pair keeps its algorithm while it has no key: one that has none could not be made
+  // (libspdm_rsp_set_key_pair_info_ack.c). That there is no key PublicKeyInfo tells.
+  answer.asym_capabilities = answer.current_asym = bits.asym;
+  answer.pqc_capabilities = answer.current_pqc = pqc;
   const Bytes identifier = pair->key ? algorithm_identifier(*pair->key) : Bytes{};
   answer.public_key_info = identifier;
   return answer.encode();

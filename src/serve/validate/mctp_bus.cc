@@ -5,7 +5,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <charconv>
+#include <system_error>
 
 #include "base/fd.h"
 
@@ -41,6 +43,20 @@ std::string MctpBus::name() const {
   return fmt::format("MCTP network {}, EID {}", endpoint_.network, endpoint_.eid);
 }
 
+// Source: Linux net/mctp/af_mctp.c, mctp_sendmsg().
+std::string MctpBus::trouble() const {
+  switch (send_errno_) {
+    case 0:
+      return {};
+    case EACCES:
+      return "the kernel lets only those send that have CAP_NET_RAW";
+    case EHOSTUNREACH:
+      return "the kernel has no route to this EID";
+    default:
+      return std::generic_category().message(send_errno_);
+  }
+}
+
 std::expected<Bytes, Loss> MctpBus::exchange(ByteView packet, unsigned timeout_ms) {
   if (packet.empty()) return Bytes{};
   const Fd socket(::socket(AF_MCTP, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -52,9 +68,11 @@ std::expected<Bytes, Loss> MctpBus::exchange(ByteView packet, unsigned timeout_m
   to.smctp_type = std::to_integer<std::uint8_t>(packet.front()) & kTypeMask;
   to.smctp_tag = MCTP_TAG_OWNER;
   const ByteView body = packet.subspan(1);  // the type is in the address
-  if (::sendto(socket.get(), body.data(), body.size(), 0, reinterpret_cast<const sockaddr*>(&to),
-               sizeof(to)) != static_cast<ssize_t>(body.size()))
-    return std::unexpected(Loss::kClosed);
+  const bool sent =
+      ::sendto(socket.get(), body.data(), body.size(), 0, reinterpret_cast<const sockaddr*>(&to),
+               sizeof(to)) == static_cast<ssize_t>(body.size());
+  send_errno_ = sent ? 0 : errno;
+  if (!sent) return std::unexpected(Loss::kClosed);
   pollfd ready{socket.get(), POLLIN, 0};
   if (::poll(&ready, 1, static_cast<int>(timeout_ms)) != 1) return std::unexpected(Loss::kTimeout);
   Bytes answer(kMostBytes);

@@ -28,10 +28,12 @@ class MctpBus final : public Bus {
 
   /// A socket a packet: each message type has its own tag.
   std::expected<Bytes, Loss> exchange(ByteView packet, unsigned timeout_ms) override;
+  [[nodiscard]] std::string trouble() const override;
   [[nodiscard]] std::string name() const override;
 
  private:
   const Endpoint endpoint_;
+  int send_errno_ = 0;
 };
 
 }  // namespace teeio::serve::validate

@@ -228,7 +228,9 @@ Judgement judge(const std::vector<PlannedCase>& cases, Target target,
 std::expected<void, std::string> greet(const Target& target) {
   if (target.bus != nullptr) {
     if (ask_versions(target)) return {};
-    return std::unexpected(target.name() + ": GET_VERSION is not answered");
+    const std::string trouble = target.bus->trouble();
+    return std::unexpected(target.name() + ": " +
+                           (trouble.empty() ? "GET_VERSION is not answered" : trouble));
   }
   auto client = target.connect();
   if (!client) return std::unexpected(client.error());

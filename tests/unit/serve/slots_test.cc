@@ -143,7 +143,7 @@ TEST(SlotKeyPairs, APairIsReplacedStepByStep) {
   auto now = device.pair(2);
   ASSERT_TRUE(now);
   EXPECT_EQ(now->total, 2);
-  EXPECT_EQ(now->current_asym, 0U);
+  EXPECT_EQ(now->current_asym, wire::kSpdmKeyPairEcc384);
   EXPECT_EQ(now->current_usage, 0);
   EXPECT_TRUE(now->public_key_info.empty());
   EXPECT_EQ(device.error_of(wire::SpdmGetCsr{.version = 0x13, .key_pair = 2}.encode()),

@@ -39,6 +39,8 @@ TEST(AlgorithmChoice, WhatNoCapabilityUsesIsNotUsed) {
   EXPECT_TRUE(psk.base_hash && psk.aead && psk.key_schedule);
   EXPECT_FALSE(psk.dhe || psk.base_asym);
   EXPECT_TRUE(algorithm_use(kSpdmCapMutAuth, kSpdmCapMutAuth).req_base_asym);
+  EXPECT_TRUE(algorithm_use(kSpdmCapCert, kSpdmCapEndpointInfoSig).req_base_asym);
+  EXPECT_FALSE(algorithm_use(kSpdmCapCert, kSpdmCapEndpointInfoNoSig).req_base_asym);
 }
 
 }  // namespace

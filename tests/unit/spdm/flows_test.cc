@@ -5,6 +5,7 @@
 
 #include "crypto/random.h"
 #include "unit/spdm/ends.h"
+#include "wire/spdm_measurements.h"
 
 namespace teeio::spdm {
 namespace {
@@ -301,6 +302,32 @@ TEST(SpdmFlow, AnswersThatAreNotReadyAreFetchedLater) {
   ends.requester.challenge(0);
   ends.requester.measure({.session = *session});
   expect_ok(ends.run(), "challenge and measurements");
+}
+
+TEST(SpdmFlow, WhatIsFetchedLaterIsFetchedWhereItWasAskedFor) {
+  ResponderConfig ours = Ends::responder_config();
+  ours.defer_signatures = true;
+  Ends ends(at_version(Ends::requester_config(), 0x12), std::move(ours));
+  const auto session = ends.open_session();
+  ASSERT_TRUE(session.has_value()) << session.error().why;
+  const Bytes measure =
+      wire::SpdmGetMeasurements{.version = 0x12, .sign = true, .operation = 1}.encode();
+  const auto in_the_clear = [&](ByteView message) {
+    return std::get<Message>(ends.responder.receive({false, message})).bytes;
+  };
+  const Bytes not_yet = in_the_clear(measure);
+  const auto error = wire::SpdmError::decode(not_yet);
+  ASSERT_TRUE(error && error->code == std::to_underlying(wire::SpdmErrorCode::kResponseNotReady));
+  const auto later = wire::SpdmNotReady::decode(error->extended);
+  ASSERT_TRUE(later.has_value());
+  const Bytes fetch =
+      wire::SpdmRespondIfReady{0x12, later->request_code, later->token, {}}.encode();
+  ends.requester.send_raw(*session, fetch);
+  expect_ok(ends.run(), "in the session");
+  const auto refused = wire::SpdmError::decode(ends.requester.raw_answer());
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->code, std::to_underlying(wire::SpdmErrorCode::kUnexpectedRequest));
+  EXPECT_FALSE(wire::SpdmError::decode(in_the_clear(fetch)).has_value());
 }
 
 TEST(SpdmFlow, WithoutATransportHeaderThereAreNoSessions) {
