@@ -4,11 +4,28 @@
 #include <utility>
 
 #include "host/kvm/kvm.h"
+#include "host/kvm/x86/msr_numbers.h"
 
 namespace teeio::kvm {
 namespace {
 
 constexpr auto kHaltedState = static_cast<std::uint32_t>(x86::MpState::kHalted);
+
+/// IA32_APIC_BASE is one register to guest and owner: there before the guest runs, and taken
+/// from it after. A value that KVM refuses is dropped, where a processor raises #GP.
+class SharedApicBase {
+ public:
+  SharedApicBase(hw::Cpu& cpu, x86::VcpuState& state) : cpu_(cpu), state_(state) {
+    cpu_.set_msr(x86::msr::kApicBase, state_.apic_base());
+  }
+  void take() {
+    if (const auto base = cpu_.msr(x86::msr::kApicBase)) (void)state_.set_apic_base(*base);
+  }
+
+ private:
+  hw::Cpu& cpu_;
+  x86::VcpuState& state_;
+};
 
 }  // namespace
 
@@ -73,7 +90,10 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
     x86_->cpuid().freeze();
     TEEIO_TRY(vm_.ops().vcpu_enter(*this));
     const auto next = std::exchange(next_, std::nullopt);
+    std::optional<SharedApicBase> base;
+    if (cpu_->arm() == nullptr && !vm_.ops().guest_state_protected()) base.emplace(*cpu_, *x86_);
     const hw::CpuExit reason = next ? *next : run_guest(only_finish);
+    if (base) base->take();
     vm_.ops().vcpu_leave(*this, reason);
     counts_.add(VcpuCount::kExits);
     TEEIO_ASSIGN(const bool again, handle(caller, reason, exit));

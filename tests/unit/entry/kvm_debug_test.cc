@@ -253,6 +253,17 @@ TEST(KvmGuest, WalksStartFromThePdptrsThatWereSet) {
   EXPECT_EQ(guest.regs().rax, 0x1234U);
 }
 
+TEST(KvmGuest, ApicBaseIsOneRegisterToGuestAndOwner) {
+  // mov ecx, 0x1b; rdmsr; mov ebx, eax; or eax, 0x400 (x2APIC); wrmsr; out 0x10, al
+  Guest guest(
+      {0xb9, 0x1b, 0, 0, 0, 0x0f, 0x32, 0x89, 0xc3, 0x0d, 0, 4, 0, 0, 0x0f, 0x30, 0xe6, 0x10},
+      Irqchip::kSplit);
+  ASSERT_TRUE(guest.set_cpuid(guest.supported()).has_value());
+  EXPECT_EQ(guest.run(), KVM_EXIT_IO);
+  EXPECT_EQ(guest.regs().rbx, 0xfee0'0900U);  // enabled, the boot processor's
+  EXPECT_EQ(guest.msr(0x1b), 0xfee0'0d00U);
+}
+
 // kvm_scan_ioapic_routes(), kvm_ioapic_send_eoi(), vcpu_enter_guest()
 TEST(KvmGuest, EoiOfALevelRouteIsTheOwnersIoApics) {
   Guest guest({0xe6, 0x10, 0xe6, 0x11, 0xe6, 0x12, 0xf4}, Irqchip::kSplit);  // three OUTs
