@@ -33,8 +33,8 @@ class HeldCpu final : public hw::Cpu {
   hw::CpuExit finish_instruction() override { return {}; }
   [[nodiscard]] bool inside_instruction() const override { return false; }
   void set_debug(const hw::CpuDebug&) override {}
-  [[nodiscard]] std::optional<Pdptrs> pdptrs() const override { return std::nullopt; }
-  void set_pdptrs(const Pdptrs&) override {}
+  [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return std::nullopt; }
+  void set_pdptrs(const hw::Pdptrs&) override {}
   [[nodiscard]] hw::CpuRegisters registers() const override { return registers_; }
   void set_registers(const hw::CpuRegisters& registers) override { registers_ = registers; }
   Result<void> get_special(std::span<std::byte>) const override { return {}; }
