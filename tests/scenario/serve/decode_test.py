@@ -45,7 +45,7 @@ def capture():
 
 
 def not_captures():
-    says(decode("."), "is a directory")
+    says(decode("."), "Is a directory")
     says(decode("real.pcap", "--keylog", "."), "is a directory")
     says(decode("nothing-here"), "No such file")
     open("empty.pcap", "wb").close()

@@ -90,10 +90,11 @@ struct FileOfHoles {
 };
 
 TEST_F(DmaMappings, ACutFileTakesNoMappingAPage) {
-  EXPECT_LE(cut_at(0, true), 2U);
-  EXPECT_LE(cut_at(0, false), 2U);
-  EXPECT_LE(cut_at(10, true), 2U);
-  EXPECT_LE(cut_at(10, false), 2U);
+  constexpr std::size_t kMost = schedule::kSanitized ? 16 : 2;  // a sanitizer's heap grows
+  EXPECT_LE(cut_at(0, true), kMost);
+  EXPECT_LE(cut_at(0, false), kMost);
+  EXPECT_LE(cut_at(10, true), kMost);
+  EXPECT_LE(cut_at(10, false), kMost);
 }
 
 TEST_F(DmaMappings, WhatIsLeftOfTheFileIsTheFilesStill) {
