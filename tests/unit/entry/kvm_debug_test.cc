@@ -23,7 +23,9 @@ void expect_debug_exit(Guest& guest, std::uint32_t exception, std::uint64_t pc,
   const abi::kvm_debug_exit_arch exit = guest.page().debug.arch;
   EXPECT_EQ(exit.exception, exception);
   EXPECT_EQ(exit.pc, pc);
-  if (exception == 1) EXPECT_EQ(exit.dr6, dr6);
+  if (exception == 1) {
+    EXPECT_EQ(exit.dr6, dr6);
+  }
   EXPECT_EQ(guest.regs().rip, pc);
 }
 
