@@ -46,7 +46,7 @@ def capture():
 
 def not_captures():
     says(decode("."), "Is a directory")
-    says(decode("real.pcap", "--keylog", "."), "is a directory")
+    says(decode("real.pcap", "--keylog", "."), "Is a directory")
     says(decode("nothing-here"), "No such file")
     open("empty.pcap", "wb").close()
     says(decode("empty.pcap"), "is empty")
