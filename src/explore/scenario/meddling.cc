@@ -85,7 +85,7 @@ void MeddlingHost::stop() {
 
 /// What was kept comes with this object: a request behind it, or an answer in place of its own.
 Result<Bytes> MeddlingHost::carry_with_kept(ByteView object, const Carry& carry) {
-  const Bytes kept = *std::exchange(kept_, std::nullopt);
+  Bytes kept = *std::exchange(kept_, std::nullopt);
   auto answer = carry(object);
   if (result_.how == Meddling::kGivesLater) return kept;
   (void)carry(kept);
