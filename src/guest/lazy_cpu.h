@@ -17,6 +17,7 @@ class LazyCpu final : public hw::Cpu {
  public:
   explicit LazyCpu(hw::GuestMemory& memory) : memory_(memory) {}
 
+  Result<void> open() override { return make_engine(); }
   hw::CpuExit run() override { return engine().run(); }
   void kick() override {
     kicked_.store(true);
@@ -38,9 +39,13 @@ class LazyCpu final : public hw::Cpu {
     engine().set_registers(registers);
   }
   Result<void> get_special(std::span<std::byte> out) const override {
-    return engine().get_special(out);
+    TEEIO_TRY(make_engine());
+    return engine_->get_special(out);
   }
-  Result<void> set_special(ByteView in) override { return engine().set_special(in); }
+  Result<void> set_special(ByteView in) override {
+    TEEIO_TRY(make_engine());
+    return engine_->set_special(in);
+  }
   void start_flat(const hw::FlatStart& start) override { engine().start_flat(start); }
   void set_private_bit(std::uint64_t bit) override { engine().set_private_bit(bit); }
   void set_msr(std::uint32_t number, std::uint64_t value) override {
@@ -51,14 +56,15 @@ class LazyCpu final : public hw::Cpu {
   }
 
  private:
+  Result<void> make_engine() const {
+    if (engine_ != nullptr) return {};
+    TEEIO_ASSIGN(engine_, Engine::create(memory_));
+    open_.store(engine_.get());
+    if (kicked_.load()) engine_->kick();
+    return {};
+  }
   hw::Cpu& engine() const {
-    if (engine_ == nullptr) {
-      auto made = Engine::create(memory_);
-      TEEIO_CHECK(made.has_value(), "no memory for a guest engine");
-      engine_ = std::move(*made);
-      open_.store(engine_.get());
-      if (kicked_.load()) engine_->kick();
-    }
+    TEEIO_CHECK(make_engine().has_value(), "a guest engine is used that open() was not asked for");
     return *engine_;
   }
 

@@ -128,6 +128,10 @@ struct FlatStart {
 class Cpu {
  public:
   virtual ~Cpu() = default;
+  /// Takes the memory that the engine needs, if that was put off. To be called before the first of
+  /// all below but kick(), flush() and those that return an error themselves.
+  /// Errors: ENOMEM; it may be tried again.
+  virtual Result<void> open() { return {}; }
   /// Runs until an exit. A kMmio exit or a kGuestCall is completed by setting
   /// the result (set_read_result(), registers()) and running again; kIo by complete_io().
   /// Precondition: memory lookups may block.

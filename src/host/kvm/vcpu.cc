@@ -68,6 +68,7 @@ Vcpu::~Vcpu() = default;
 Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
                            const VcpuRequest& request) {
   if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
+  TEEIO_TRY(cpu_->open());
   TEEIO_TRY(vm_.ops().vcpu_pre_run(*this));
   if (!std::exchange(has_run_, true)) vm_.flushes(*this);
   if (x86_->mp_state() == x86::MpState::kUninitialized) return wait_for_init(caller, request);
@@ -311,7 +312,7 @@ Result<void> Vcpu::check_registers() const {
   if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
   if (vm_.ops().guest_state_protected())
     return fail(Errno::kInval, "the guest's registers are its secret");
-  return {};
+  return cpu_->open();
 }
 
 Result<hw::CpuRegisters> Vcpu::registers() {

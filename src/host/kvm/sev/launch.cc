@@ -193,6 +193,7 @@ Result<void> SevVm::launch_vmsas(FirmwareAnswer& answer) {
       state = &found->second;
     }
     hw::Cpu* cpu = state->vcpu->cpu();
+    if (cpu != nullptr) TEEIO_TRY(cpu->open());
     const Bytes vmsa = cpu != nullptr ? vmsa_of(*cpu, kSnpActive) : Bytes(kPageSize);
     TEEIO_TRY(host_.psp().memory().write(state->vmsa, vmsa));
     TEEIO_TRY(host_.psp().make_private(state->vmsa, kInitialVmsa, asid(), true));

@@ -133,6 +133,7 @@ SevVm::VcpuState& SevVm::state_of(Vcpu& vcpu) {
 Result<void> SevVm::vcpu_created(Vcpu& vcpu) {
   VcpuState state{.vcpu = &vcpu};
   if (initialised()) {
+    if (vcpu.cpu() != nullptr) TEEIO_TRY(vcpu.cpu()->open());
     TEEIO_ASSIGN(state.vmsa, host_.psp().memory().alloc_page());
     if (vcpu.cpu() != nullptr) {
       vcpu.cpu()->set_private_bit(kPrivate);

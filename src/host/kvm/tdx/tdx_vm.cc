@@ -111,6 +111,7 @@ Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
     const schedule::RawLockGuard guard(handles_lock_);
     if (vcpu_handles_.contains(vcpu.id())) return fail(Errno::kInval, "the vCPU is initialised");
   }
+  if (vcpu.cpu() != nullptr) TEEIO_TRY(vcpu.cpu()->open());
   tdx::Module& module = host_.module();
   TEEIO_ASSIGN(const Hpa tdvpr, lend_page());
   if (const auto r = module.tdh_vp_create(tdr_, tdvpr); !r.ok()) {

@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <optional>
 
 #include "base/check.h"
 #include "explore/depth_first.h"
@@ -17,6 +16,7 @@
 #include "host/mm/plain_caller.h"
 #include "schedule/atomic.h"
 #include "schedule/task.h"
+#include "unit/host/kvm/held_cpu.h"
 
 namespace teeio::kvm {
 namespace {
@@ -25,7 +25,7 @@ constexpr Gpa kUsedGpa{0x10'0000};
 
 /// A guest that touches one page again and again, by a translation that it looked up once, until
 /// it is kicked; without the page it halts.
-class StubbornCpu final : public hw::Cpu {
+class StubbornCpu final : public HeldCpu {
  public:
   StubbornCpu(hw::GuestMemory& memory, schedule::Atomic<int>& uses)
       : memory_(memory), uses_(uses) {}
@@ -45,24 +45,7 @@ class StubbornCpu final : public hw::Cpu {
     kicked_ = true;
     changed_.notify_all();
   }
-  void flush(Gpa, std::uint64_t) override {}
-  void set_read_result(std::uint64_t) override {}
-  void complete_io(std::uint64_t) override {}
   hw::CpuExit finish_instruction() override { return run(); }
-  [[nodiscard]] bool inside_instruction() const override { return false; }
-  void set_debug(const hw::CpuDebug&) override {}
-  [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return std::nullopt; }
-  void set_pdptrs(const hw::Pdptrs&) override {}
-  [[nodiscard]] hw::CpuRegisters registers() const override { return {}; }
-  void set_registers(const hw::CpuRegisters&) override {}
-  Result<void> get_special(std::span<std::byte>) const override { return {}; }
-  Result<void> set_special(ByteView) override { return {}; }
-  void start_flat(const hw::FlatStart&) override {}
-  void set_private_bit(std::uint64_t) override {}
-  void set_msr(std::uint32_t, std::uint64_t) override {}
-  [[nodiscard]] std::optional<std::uint64_t> msr(std::uint32_t) const override {
-    return std::nullopt;
-  }
 
  private:
   hw::GuestMemory& memory_;

@@ -4,13 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <memory>
-#include <optional>
 
 #include "base/check.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/tdx/tdx_vm.h"
 #include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
+#include "unit/host/kvm/held_cpu.h"
 
 namespace teeio::kvm {
 namespace {
@@ -21,34 +21,6 @@ constexpr std::uint64_t kMmio = 48, kMapGpa = 0x10001, kQuote = 0x10002;
 constexpr std::uint64_t kInvalidOperand = 0x8000'0000'0000'0000, kUnsupported = kInvalidOperand + 3;
 constexpr std::uint64_t kShared = tdx::kSharedGpaBit;
 constexpr std::uint64_t kUntouched = 0x77;
-
-/// An engine that runs nothing and keeps its registers.
-class HeldCpu final : public hw::Cpu {
- public:
-  hw::CpuExit run() override { return {}; }
-  void kick() override {}
-  void flush(Gpa, std::uint64_t) override {}
-  void set_read_result(std::uint64_t) override {}
-  void complete_io(std::uint64_t) override {}
-  hw::CpuExit finish_instruction() override { return {}; }
-  [[nodiscard]] bool inside_instruction() const override { return false; }
-  void set_debug(const hw::CpuDebug&) override {}
-  [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return std::nullopt; }
-  void set_pdptrs(const hw::Pdptrs&) override {}
-  [[nodiscard]] hw::CpuRegisters registers() const override { return registers_; }
-  void set_registers(const hw::CpuRegisters& registers) override { registers_ = registers; }
-  Result<void> get_special(std::span<std::byte>) const override { return {}; }
-  Result<void> set_special(ByteView) override { return {}; }
-  void start_flat(const hw::FlatStart&) override {}
-  void set_private_bit(std::uint64_t) override {}
-  void set_msr(std::uint32_t, std::uint64_t) override {}
-  [[nodiscard]] std::optional<std::uint64_t> msr(std::uint32_t) const override {
-    return std::nullopt;
-  }
-
- private:
-  hw::CpuRegisters registers_;
-};
 
 class HeldCpus final : public hw::CpuFactory {
  public:
