@@ -100,8 +100,8 @@ constexpr Row kVm[] = {
 constexpr Row kVcpu[] = {
     {KVM_RUN, "KVM_RUN", ioctl_run, kPlain, Support::kPartial,
      "no interrupts, so KVM_EXIT_IOAPIC_EOI only of an EOI by KVM_SET_MSRS; no #VE, no exceptions "
-     "through the guest's IDT; "
-     "code segments start at 0"},
+     "through the guest's IDT; no emulated access across a page's end "
+     "(KVM_EXIT_SHUTDOWN); code segments start at 0"},
     {KVM_GET_REGS, "KVM_GET_REGS", ioctl_get_regs, kRegs},
     {KVM_SET_REGS, "KVM_SET_REGS", ioctl_set_regs, kRegs},
     {KVM_GET_SREGS, "KVM_GET_SREGS", ioctl_get_sregs, kSregs},

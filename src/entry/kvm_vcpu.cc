@@ -36,23 +36,21 @@ std::uint64_t load(const void* from, std::size_t size) {
   return value;
 }
 
-kvm::VcpuCompletion completion_of(const RunPage& page, const VendorVm* vendor) {
+/// vcpu->arch.complete_userspace_io: of what is due, whatever kvm_run says of its reason and size.
+kvm::VcpuCompletion completion_of(const kvm::VcpuExit& due, const RunPage& page,
+                                  const VendorVm* vendor) {
+  using Reason = kvm::VcpuExit::Reason;
   const abi::kvm_run& run = page.run();
   kvm::VcpuCompletion done;
-  switch (run.exit_reason) {
-    case KVM_EXIT_MMIO:
-      done.data = load(run.mmio.data, sizeof(run.mmio.data));
-      break;
-    case KVM_EXIT_IO:
-      done.data = load(page.port_data(), run.io.size);
-      break;
-    case KVM_EXIT_HYPERCALL:
-      done.ret = run.hypercall.ret;
-      break;
-    default:
-      if (vendor != nullptr) vendor->decode(run, done);
-      break;
-  }
+  if (due.reason == Reason::kMmio)
+    done.data = load(run.mmio.data, sizeof(run.mmio.data));
+  else if (due.reason == Reason::kIo) {
+    done.data = load(page.port_data(), due.size);
+    done.elements = ByteView(page.port_data(), std::size_t{due.size} * due.count);
+  } else if (due.reason == Reason::kHypercall || run.exit_reason == KVM_EXIT_HYPERCALL)
+    done.ret = run.hypercall.ret;
+  else if (vendor != nullptr)
+    vendor->decode(run, done);
   return done;
 }
 
@@ -75,8 +73,9 @@ Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page,
       run.io.direction = exit.write ? 1 : 0;
       run.io.size = exit.size;
       run.io.port = exit.port;
-      run.io.count = 1;
+      run.io.count = std::max<std::uint32_t>(1, exit.count);
       run.io.data_offset = kPortDataOffset;
+      std::memset(page.port_data(), 0, std::size_t{exit.size} * exit.count);
       std::memcpy(page.port_data(), &exit.data, exit.size);
       return 0;
     case Reason::kMmio:
@@ -114,7 +113,12 @@ Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page,
       run.debug.arch.pc = exit.args[0];
       if (exit.number == hw::kBreakpointVector) return 0;
       run.debug.arch.dr6 = exit.args[1];
-      run.debug.arch.dr7 = exit.args[2];
+      if (!exit.emulated) run.debug.arch.dr7 = exit.args[2];
+      return 0;
+    case Reason::kFailEntry:
+      run.exit_reason = KVM_EXIT_FAIL_ENTRY;
+      run.fail_entry.hardware_entry_failure_reason = exit.number;
+      run.fail_entry.cpu = 0;
       return 0;
     case Reason::kHalt:
       run.exit_reason = KVM_EXIT_HLT;
@@ -155,8 +159,9 @@ Result<std::int64_t> ioctl_run(Call& call) {
                                  .cr8 = page.run().cr8};
   const VendorVm* vendor = vendor_vm(vcpu.vm().type());
   const auto taken = take_synced_registers(vcpu, call.memory(), page.run());
-  const auto ran = taken ? vcpu.run(call.caller, completion_of(page, vendor), request)
-                         : Result<kvm::VcpuExit>(std::unexpected(taken.error()));
+  const auto ran =
+      taken ? vcpu.run(call.caller, completion_of(vcpu.exit_due(), page, vendor), request)
+            : Result<kvm::VcpuExit>(std::unexpected(taken.error()));
   store_synced_registers(vcpu, page.run());
   if (vcpu.cpu() != nullptr) show(vcpu.shown(), page.run());
   TEEIO_ASSIGN(const kvm::VcpuExit exit, ran);

@@ -54,6 +54,8 @@ class ArmCpu final : public hw::Cpu, public hw::ArmCore, public hw::ArmException
   hw::CpuExit finish_instruction() override { return run(); }
   [[nodiscard]] bool inside_instruction() const override { return false; }
   void set_debug(const hw::CpuDebug&) override {}
+  void set_stepping(bool) override {}
+  bool take_step() override { return false; }
   [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return std::nullopt; }
   void set_pdptrs(const hw::Pdptrs&) override {}
   void set_msr(std::uint32_t, std::uint64_t) override {}

@@ -9,6 +9,8 @@ struct Prefixes {
   bool operand_size = false;
   std::uint8_t repeat = 0;  ///< 0xf2 or 0xf3, the last of them
   std::uint8_t rex = 0;
+  bool address_size = false;
+  std::uint8_t segment = 0;
 };
 
 Intercept make(Kind kind, std::size_t length) {
@@ -26,6 +28,18 @@ Intercept io(std::uint8_t opcode, const Prefixes& prefixes, CodeSize size, std::
   found.size = (opcode & 1U) == 0 ? 1 : (wide ? 4 : 2);
   found.port_in_dx = in_dx;
   if (!in_dx) found.port = at + 1 < code.size() ? code[at + 1] : 0;
+  return found;
+}
+
+Intercept string_io(std::uint8_t opcode, const Prefixes& prefixes, CodeSize size, std::size_t at) {
+  Intercept found = make((opcode & 2U) != 0 ? Kind::kOut : Kind::kIn, at + 1);
+  const bool wide = (size == CodeSize::k16) == prefixes.operand_size;
+  found.size = (opcode & 1U) == 0 ? 1 : (wide ? 4 : 2);
+  found.port_in_dx = true;
+  found.string = true;
+  found.repeated = prefixes.repeat != 0;
+  found.address_size = prefixes.address_size;
+  found.segment = prefixes.segment;
   return found;
 }
 
@@ -101,7 +115,7 @@ Intercept classify(std::span<const std::uint8_t> code, CodeSize size) {
       case 0x6d:
       case 0x6e:
       case 0x6f:
-        return make(Kind::kUnsupported, at + 1);
+        return string_io(byte, prefixes, size, at);
       case 0xe4:
       case 0xe5:
       case 0xe6:
@@ -118,9 +132,12 @@ Intercept classify(std::span<const std::uint8_t> code, CodeSize size) {
       prefixes.rex = byte;
       continue;
     }
-    const bool segment_or_lock = byte == 0x2e || byte == 0x36 || byte == 0x3e || byte == 0x26 ||
-                                 byte == 0x64 || byte == 0x65 || byte == 0x67 || byte == 0xf0;
-    if (!segment_or_lock) return {};
+    const bool segment = byte == 0x2e || byte == 0x36 || byte == 0x3e || byte == 0x26 ||
+                         byte == 0x64 || byte == 0x65;
+    if (segment) prefixes.segment = byte;
+    if (byte == 0x67) prefixes.address_size = true;
+    constexpr std::uint8_t kLock = 0xf0;
+    if (!segment && byte != 0x67 && byte != kLock) return {};
   }
   return {};
 }

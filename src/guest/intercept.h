@@ -24,7 +24,7 @@ struct Intercept {
     kReadTsc,
     kCpuid,
     kHypercall,    ///< VMCALL, VMMCALL
-    kUnsupported,  ///< string I/O and other doors that this guest has not
+    kUnsupported,  ///< doors that this guest has not
   };
   Kind kind = Kind::kNone;
   std::uint8_t length = 0;   ///< bytes of the instruction
@@ -33,6 +33,11 @@ struct Intercept {
   std::uint8_t size = 0;     ///< bytes of an IN or OUT
   bool port_in_dx = false;   ///< else `port`
   std::uint8_t port = 0;
+  // Of INS and OUTS.
+  bool string = false;
+  bool repeated = false;
+  bool address_size = false;  ///< the other size of addresses (67)
+  std::uint8_t segment = 0;   ///< the prefix's byte, if any
 };
 
 /// How a code segment's default operand size is set.

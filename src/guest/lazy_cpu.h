@@ -29,9 +29,12 @@ class LazyCpu final : public hw::Cpu {
   }
   void set_read_result(std::uint64_t value) override { engine().set_read_result(value); }
   void complete_io(std::uint64_t value) override { engine().complete_io(value); }
+  void complete_input(ByteView data) override { engine().complete_input(data); }
   hw::CpuExit finish_instruction() override { return engine().finish_instruction(); }
   [[nodiscard]] bool inside_instruction() const override { return engine().inside_instruction(); }
   void set_debug(const hw::CpuDebug& debug) override { engine().set_debug(debug); }
+  void set_stepping(bool on) override { engine().set_stepping(on); }
+  bool take_step() override { return engine().take_step(); }
   [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return engine().pdptrs(); }
   void set_pdptrs(const hw::Pdptrs& pdptrs) override { engine().set_pdptrs(pdptrs); }
   [[nodiscard]] hw::CpuRegisters registers() const override { return engine().registers(); }

@@ -80,6 +80,7 @@ hw::CpuRegisters UnicornCpu::registers() const {
 void UnicornCpu::set_registers(const hw::CpuRegisters& registers) {
   if (registers.rip != engine_->get(UC_X86_REG_RIP)) {
     done_.forget();
+    string_input_.reset();
   }
   resume_flag_ = (registers.rflags & kResumeFlag) != 0;
   hw::CpuRegisters engines = registers;
@@ -99,6 +100,10 @@ hw::CpuExit UnicornCpu::run() {
     const bool used_up = std::exchange(slice_used_up_, false);
     if (kicked_.exchange(false) || used_up) return exit_for(CpuExit::Reason::kKicked);
     if (auto exit = step()) return *exit;
+    if (only_finish_ && stop_ == Stop::kIntercept) {  // it was the engine's own
+      only_finish_ = false;
+      return exit_for(CpuExit::Reason::kKicked);
+    }
   }
 }
 
@@ -155,8 +160,10 @@ std::optional<CpuExit> UnicornCpu::map_missing() {
   if (!mapping && mapping.error() == hw::GuestMemory::Miss::kFault)
     return fault(exact, missing_.access);
   if (!mapping && mapping.error() == hw::GuestMemory::Miss::kException) return shutdown();
-  const std::span<std::byte> host =
-      mapping && !mapping->mmio ? memory_.direct(*mapping) : std::span<std::byte>{};
+  // A page that only stores of are the owner's is of the bus: the engine has one answer a page.
+  const std::span<std::byte> host = mapping && !mapping->mmio && mapping->writable
+                                        ? memory_.direct(*mapping)
+                                        : std::span<std::byte>{};
   if (host.size() < kPageSize) {
     if (missing_.access == GuestAccess::kFetch)
       return mapping && !mapping->mmio ? map_copy(linear, gpa, *mapping) : unsupported();
@@ -221,6 +228,7 @@ std::optional<CpuExit> UnicornCpu::perform(const Intercept& intercept) {
       return page_call(intercept, hw::GuestCall::kAdjustPage);
     case Intercept::Kind::kIn:
     case Intercept::Kind::kOut:
+      if (intercept.string) return string_io(intercept);
       return io(intercept);
     case Intercept::Kind::kReadControl:
       read_control(intercept);

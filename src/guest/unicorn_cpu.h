@@ -41,9 +41,12 @@ class UnicornCpu final : public hw::Cpu {
   void flush(Gpa start, std::uint64_t size_bytes) override;
   void set_read_result(std::uint64_t value) override;
   void complete_io(std::uint64_t value) override;
+  void complete_input(ByteView data) override;
   hw::CpuExit finish_instruction() override;
-  [[nodiscard]] bool inside_instruction() const override { return !done_.empty(); }
+  [[nodiscard]] bool inside_instruction() const override { return !done_.empty() || string_input_; }
   void set_debug(const hw::CpuDebug& debug) override;
+  void set_stepping(bool on) override { stepping_ = on; }
+  bool take_step() override;
   [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return pdptrs_; }
   void set_pdptrs(const hw::Pdptrs& pdptrs) override;
   [[nodiscard]] hw::CpuRegisters registers() const override;
@@ -91,6 +94,17 @@ class UnicornCpu final : public hw::Cpu {
   std::optional<hw::CpuExit> map_missing();
   std::optional<hw::CpuExit> perform(const Intercept& intercept);
   std::optional<hw::CpuExit> io(const Intercept& intercept);
+  std::optional<hw::CpuExit> string_io(const Intercept& now);
+  std::optional<hw::CpuExit> string_output(const Intercept& now);
+  std::optional<hw::CpuExit> string_input(const Intercept& now, std::uint64_t count);
+  /// What INS has read goes to memory; an element at a time, so that any may fault.
+  std::optional<hw::CpuExit> store_input();
+  std::optional<hw::CpuExit> store_element();
+  std::optional<hw::CpuExit> touch(std::uint64_t linear, unsigned size, bool write,
+                                   std::uint64_t& value);
+  void step_string(const Intercept& now, int reg);
+  [[nodiscard]] std::uint64_t string_base(const Intercept& now) const;
+  [[nodiscard]] std::uint64_t string_address(const Intercept& now, int reg) const;
   hw::CpuExit page_call(const Intercept& intercept, hw::GuestCall call);
   std::optional<hw::CpuExit> write_control(const Intercept& intercept);
   void read_control(const Intercept& intercept);
@@ -156,9 +170,17 @@ class UnicornCpu final : public hw::Cpu {
   std::optional<hw::CpuExit> port_access_;  ///< a kIo exit that is not completed
   Intercept port_instruction_;              ///< of port_access_
   std::uint64_t port_rip_ = 0;
-  bool only_finish_ = false;  ///< stop at the end of the present instruction
+  struct StringInput {
+    Intercept instruction;
+    std::vector<std::byte> bytes;
+    std::size_t next;
+  };
+  std::optional<StringInput> string_input_;  ///< of the present INS, not stored yet
+  bool only_finish_ = false;                 ///< stop at the end of the present instruction
   hw::CpuDebug debug_;
   bool debugging_ = false;
+  bool stepping_ = false;      ///< a trap behind each instruction: RFLAGS.TF, as the owner has it
+  bool stack_shadow_ = false;  ///< the instruction before has loaded SS
   bool ended_ = false;         ///< an instruction has ended since debug_ was looked at
   bool resume_flag_ = false;   ///< RFLAGS.RF
   std::uint64_t watched_ = 0;  ///< of DR6: what the present instruction has touched

@@ -59,12 +59,24 @@ bool moves_debug_register(std::span<const std::uint8_t> code) {
   return at + 1 < code.size() && code[at] == 0x0f && (code[at + 1] == 0x21 || code[at + 1] == 0x23);
 }
 
+/// MOV to SS, or POP SS.
+bool loads_ss(std::span<const std::uint8_t> code, CodeSize size) {
+  constexpr std::uint8_t kPrefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67};
+  std::size_t at = 0;
+  while (at < code.size() && (std::ranges::find(kPrefixes, code[at]) != std::end(kPrefixes) ||
+                              (size == CodeSize::k64 && (code[at] & 0xf0U) == 0x40U)))
+    ++at;
+  if (at < code.size() && code[at] == 0x17) return size != CodeSize::k64;
+  return at + 1 < code.size() && code[at] == 0x8e && (code[at + 1] >> 3U & 7U) == 2;
+}
+
 }  // namespace
 
 void UnicornCpu::set_debug(const hw::CpuDebug& debug) {
   debug_ = debug;
   debugging_ = debug.single_step || debug.int3 || debug.breakpoints;
-  ended_ = false;
+  stepping_ = debug.single_step;
+  ended_ = stack_shadow_ = false;
   watched_ = 0;
   for (const uc_hook watch : watches_) uc_hook_del(engine_->uc(), watch);
   watches_.clear();
@@ -100,6 +112,11 @@ void UnicornCpu::end_instruction() {
   resume_flag_ = false;
 }
 
+bool UnicornCpu::take_step() {
+  watched_ = 0;
+  return std::exchange(ended_, false) && stepping_;
+}
+
 void UnicornCpu::stop_before_next() {
   only_finish_ = false;
   slice_used_up_ = true;
@@ -116,10 +133,16 @@ bool UnicornCpu::stops_for_debug(std::uint64_t address, std::span<const std::uin
     return true;
   };
   // Traps of the instruction before come first, then what keeps this one from starting.
+  // A load of SS keeps them until the next instruction has ended (SDM vol. 3, 7.8.3).
   const bool trapped = std::exchange(ended_, false);
-  const std::uint64_t touched = std::exchange(watched_, 0);
-  const std::uint64_t traps = touched | (debug_.single_step ? kDr6SingleStep : 0);
-  if (trapped && traps != 0) return stop(hw::kDebugVector, kDr6Fixed | traps);
+  const bool shadow = std::exchange(stack_shadow_, loads_ss(code, code_size()));
+  if (trapped && !shadow) {
+    const std::uint64_t traps = std::exchange(watched_, 0) | (stepping_ ? kDr6SingleStep : 0);
+    if (traps != 0) {
+      stack_shadow_ = false;
+      return stop(hw::kDebugVector, kDr6Fixed | traps);
+    }
+  }
   std::uint64_t faults = 0;
   for (unsigned i = 0; i < debug_.address.size() && !resume_flag_; ++i) {
     const Breakpoint point = breakpoint(debug_, i);

@@ -81,6 +81,7 @@ struct CpuExit {
   std::uint8_t size = 0;    ///< kMmio, kIo: bytes, 1–8
   bool write = false;       ///< kMmio, kIo
   std::uint64_t data = 0;   ///< kMmio, kIo writes: the value, little-endian
+  std::uint16_t count = 0;  ///< kIo of INS or OUTS: elements of `size`; else 0
   std::uint8_t vector = 0;  ///< kDebug: kDebugVector or kBreakpointVector
   std::uint64_t dr6 = 0;    ///< kDebug, kDebugVector: as the processor sets it
 };
@@ -146,6 +147,8 @@ class Cpu {
   /// Ends the instruction of the last kIo exit; of an IN with the value that was read. Nothing
   /// when RIP is no longer the instruction's.
   virtual void complete_io(std::uint64_t value) = 0;
+  /// As complete_io(), of an INS: all the elements that its exit asked for.
+  virtual void complete_input(ByteView /*data*/) {}
   /// The present instruction, which a kMmio exit has interrupted, and no more: kFinished when it
   /// is at its end, or another exit on its way there, after which it is to be called again.
   virtual CpuExit finish_instruction() = 0;
@@ -154,6 +157,11 @@ class Cpu {
   /// For the instructions that begin from now on. A code breakpoint is not taken where RFLAGS.RF
   /// is set; the guest's own debug registers do nothing.
   virtual void set_debug(const CpuDebug& debug) = 0;
+  /// Whether instructions are single steps from now on; set_debug() says so first.
+  virtual void set_stepping(bool on) = 0;
+  /// Whether the instruction that has just ended was a step that run() would tell of next. It is
+  /// the caller's then.
+  virtual bool take_step() = 0;
   /// The upper four table entries of PAE paging, which a processor keeps to itself from the load of
   /// CR3 on (SDM vol. 3, 4.4.1); nullopt: not loaded yet, or another paging mode.
   [[nodiscard]] virtual std::optional<Pdptrs> pdptrs() const = 0;

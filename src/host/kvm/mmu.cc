@@ -43,11 +43,13 @@ std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page,
       return at->second;
     return std::nullopt;
   }();
-  if (found && !is_private && access == hw::GuestAccess::kWrite && !dirty_logs_.empty())
-    mark_dirty(address);
-  const bool emulated = !found && !is_private && emulated_.contains(gfn_of(address));
+  const bool store = !is_private && access == hw::GuestAccess::kWrite;
+  const bool refused = store && found && !found->writable;
+  if (found && store && !refused && !dirty_logs_.empty()) mark_dirty(address);
+  const bool emulated = refused || (!found && !is_private && emulated_.contains(gfn_of(address))) ||
+                        (!found && store && emulated_stores_.contains(gfn_of(address)));
   mmu_lock_.unlock();
-  if (found) return *found;
+  if (found && !refused) return *found;
   if (exception) return std::unexpected(hw::GuestMemory::Miss::kException);
   return std::unexpected(emulated ? hw::GuestMemory::Miss::kEmulated
                                   : hw::GuestMemory::Miss::kFault);
@@ -138,8 +140,11 @@ FaultOutcome Mmu::fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::Gue
     if (!ready) return error(ready.error());
   } else {
     const bool writable = (slot.flags & kMemReadonly) == 0;
-    if (!writable && access == hw::GuestAccess::kWrite)
+    if (!writable && access == hw::GuestAccess::kWrite) {
+      const schedule::Lock lock(mmu_lock_);
+      emulated_stores_.insert(gfn_of(page));
       return {.kind = FaultOutcome::Kind::kEmulate};
+    }
     mapping.writable = writable;
     bool present = false;
     {
@@ -171,7 +176,7 @@ void Mmu::zap(Gpa start, std::uint64_t size, Zap what) {
   ++invalidate_seq_;
   const std::uint64_t first = gfn_of(start);
   const std::uint64_t end = first + (size >> kPageShift);
-  emulated_.erase(emulated_.lower_bound(first), emulated_.lower_bound(end));
+  forget_emulated(first, end);
   if (what != Zap::kPrivate) {
     const auto from = shared_.lower_bound(first);
     const auto to = shared_.lower_bound(end);
@@ -181,6 +186,19 @@ void Mmu::zap(Gpa start, std::uint64_t size, Zap what) {
     }
   }
   if (what != Zap::kShared) zap_private(first, end);
+}
+
+void Mmu::memory_came(Gpa start, std::uint64_t size) {
+  const schedule::Lock lock(mmu_lock_);
+  const std::uint64_t first = gfn_of(start);
+  if (forget_emulated(first, first + (size >> kPageShift))) vm_.flush_remote_tlbs(start, size);
+}
+
+bool Mmu::forget_emulated(std::uint64_t first, std::uint64_t end) {
+  const std::size_t before = emulated_.size() + emulated_stores_.size();
+  for (std::set<std::uint64_t>* pages : {&emulated_, &emulated_stores_})
+    pages->erase(pages->lower_bound(first), pages->lower_bound(end));
+  return emulated_.size() + emulated_stores_.size() != before;
 }
 
 void Mmu::zap_private(std::uint64_t first, std::uint64_t end) {

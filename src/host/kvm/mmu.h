@@ -57,6 +57,9 @@ class Mmu {
   /// Takes mappings away, secure ones in the vendor's block–track–remove order.
   /// A refusal there is KVM_BUG_ON: the entry stays, the VM is dead.
   void zap(Gpa start, std::uint64_t size, Zap what) TEEIO_EXCLUDES(mmu_lock_);
+  /// A memslot is there now: nothing of [start, start + size) is emulated any more because there
+  /// was none (kvm_arch_memslots_updated(): MMIO SPTEs of another generation are stale).
+  void memory_came(Gpa start, std::uint64_t size) TEEIO_EXCLUDES(mmu_lock_);
   /// After a KVM_BUG_ON, when the firmware's emergency exit is open: removes
   /// what a refused zap left behind of the MMIO in [start, start + size).
   void reclaim_mmio(Hpa start, std::uint64_t size) TEEIO_EXCLUDES(mmu_lock_);
@@ -107,6 +110,8 @@ class Mmu {
                             std::uint64_t seq) TEEIO_EXCLUDES(mmu_lock_);
   FaultOutcome install_private(Gpa page, Hpa address, PageKind kind, std::uint64_t seq)
       TEEIO_EXCLUDES(mmu_lock_);
+  /// Whether there was something to forget.
+  bool forget_emulated(std::uint64_t first, std::uint64_t end) TEEIO_REQUIRES(mmu_lock_);
   void zap_private(std::uint64_t first, std::uint64_t end) TEEIO_REQUIRES(mmu_lock_);
   void remove_entries(const std::map<std::uint64_t, Private>& doomed) TEEIO_REQUIRES(mmu_lock_);
   [[nodiscard]] std::uint64_t invalidate_seq() TEEIO_EXCLUDES(mmu_lock_);
@@ -119,6 +124,8 @@ class Mmu {
   std::map<std::uint64_t, Private> private_ TEEIO_GUARDED_BY(mmu_lock_);          ///< by gfn
   /// Pages known to have no memslot, until one comes (KVM's MMIO SPTEs).
   std::set<std::uint64_t> emulated_ TEEIO_GUARDED_BY(mmu_lock_);
+  /// Pages of read-only memslots that the guest has written to: a store there is the VMM's.
+  std::set<std::uint64_t> emulated_stores_ TEEIO_GUARDED_BY(mmu_lock_);
   struct DirtyLog {
     std::uint64_t first;  ///< gfn
     std::uint64_t pages;

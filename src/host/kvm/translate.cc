@@ -58,13 +58,16 @@ bool GuestPaging::pae() const {
   return (cr0 & kPaging) != 0 && (cr4 & kPae) != 0 && (efer & kLongModeActive) == 0;
 }
 
-std::optional<hw::Pdptrs> load_pdptrs(Vm& vm, mm::UserMemory& memory, std::uint64_t cr3) {
-  constexpr std::uint64_t kReserved = 0xfff0'0000'0000'01e6;
+std::optional<hw::Pdptrs> load_pdptrs(Vm& vm, mm::UserMemory& memory, std::uint64_t cr3,
+                                      std::uint64_t reserved_gpa_bits) {
+  constexpr std::uint64_t kReservedFlags = 0x1e6;
+  const std::uint64_t reserved = reserved_gpa_bits | kReservedFlags;
   hw::Pdptrs entries{};
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    const auto entry = read_entry(
-        vm, memory, Gpa{(cr3 & 0xffff'ffe0ULL) + i * sizeof(std::uint64_t)}, sizeof(std::uint64_t));
-    if (!entry || ((*entry & kPresent) != 0 && (*entry & kReserved) != 0)) return std::nullopt;
+    const auto entry =
+        read_entry(vm, memory, Gpa{(cr3 & ~std::uint64_t{31}) + i * sizeof(std::uint64_t)},
+                   sizeof(std::uint64_t));
+    if (!entry || ((*entry & kPresent) != 0 && (*entry & reserved) != 0)) return std::nullopt;
     entries[i] = *entry;
   }
   return entries;

@@ -20,8 +20,9 @@ struct GuestPaging {
 };
 
 /// load_pdptrs(): what CR3 leads to, read where the program has the memslots. nullopt: nothing is
-/// there, or an entry has a reserved bit.
-std::optional<hw::Pdptrs> load_pdptrs(Vm& vm, mm::UserMemory& memory, std::uint64_t cr3);
+/// there, or an entry has a reserved bit: of those above the vCPU's physical addresses, too.
+std::optional<hw::Pdptrs> load_pdptrs(Vm& vm, mm::UserMemory& memory, std::uint64_t cr3,
+                                      std::uint64_t reserved_gpa_bits);
 
 /// Where a linear address leads by the guest's own tables, which are read where the program has
 /// the memslots; nobody's rights are asked for, and accessed bits are set. nullopt: nowhere.

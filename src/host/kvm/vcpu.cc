@@ -102,7 +102,7 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
     last_exit_ = exit;
     completion_due_ = true;
     if (taken_by_eventfd(exit)) {
-      (void)complete({});
+      if (const auto step = complete({})) return *step;
       continue;
     }
     if (exit.reason == VcpuExit::Reason::kMmio) counts_.add(VcpuCount::kMmioExits);
@@ -115,9 +115,20 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
 void Vcpu::end_store(const VcpuExit& exit) {
   const bool store = exit.reason == VcpuExit::Reason::kMmio && exit.write && exit.number == 0;
   if (!store || cpu_->arm() != nullptr) return;
-  const hw::CpuExit rest = run_guest(true);
+  (void)finish_emulated();
+}
+
+/// x86_emulate_instruction(), from its last access to its end. False: there is more to do.
+bool Vcpu::finish_emulated() {
   using Reason = hw::CpuExit::Reason;
-  if (rest.reason != Reason::kFinished && rest.reason != Reason::kKicked) next_ = rest;
+  const hw::CpuExit rest = run_guest(true);
+  if (rest.reason == Reason::kFinished) {
+    (void)cpu_->take_step();
+    set_flags(false);
+    return true;
+  }
+  if (rest.reason != Reason::kKicked) next_ = rest;
+  return false;
 }
 
 /// kvm_vcpu_ioctl_set_sigmask(): nobody blocks SIGKILL or SIGSTOP.
@@ -168,13 +179,7 @@ std::optional<VcpuExit> Vcpu::complete(const VcpuCompletion& completion) {
     case VcpuExit::Reason::kIo:
     case VcpuExit::Reason::kMmio:
       // number: the guest's call that the exit stands for; 0 for an instruction.
-      if (last_exit_.number != 0) return complete_call(completion);
-      if (last_exit_.reason == VcpuExit::Reason::kIo) {
-        cpu_->complete_io(completion.data);
-        return std::nullopt;
-      }
-      if (!last_exit_.write) cpu_->set_read_result(completion.data);
-      return std::nullopt;
+      return last_exit_.number != 0 ? complete_call(completion) : complete_access(completion);
     case VcpuExit::Reason::kHypercall:
       if (!vm_.ops().guest_state_protected()) {
         hw::CpuRegisters registers = cpu_->registers();
@@ -195,9 +200,27 @@ std::optional<VcpuExit> Vcpu::complete(const VcpuCompletion& completion) {
     case VcpuExit::Reason::kDeliveryFailed:
     case VcpuExit::Reason::kIoapicEoi:
     case VcpuExit::Reason::kDebug:
+    case VcpuExit::Reason::kFailEntry:
       break;
   }
   return std::nullopt;
+}
+
+/// complete_fast_pio_in(), complete_emulated_mmio(): the step behind the instruction comes before
+/// any signal.
+std::optional<VcpuExit> Vcpu::complete_access(const VcpuCompletion& completion) {
+  if (last_exit_.reason == VcpuExit::Reason::kIo) {
+    if (last_exit_.count != 0 && !last_exit_.write)
+      cpu_->complete_input(completion.elements);
+    else
+      cpu_->complete_io(completion.data);
+    return cpu_->take_step() ? std::optional(step_exit()) : std::nullopt;
+  }
+  if (!last_exit_.write) cpu_->set_read_result(completion.data);
+  // A store that is at its end already had its exit in place of the step (end_store()).
+  const bool steps = (debug_.control & kGuestDebugSingleStep) != 0;
+  if (!steps || next_ || !cpu_->inside_instruction()) return std::nullopt;
+  return finish_emulated() ? std::optional(step_exit()) : std::nullopt;
 }
 
 std::optional<VcpuExit> Vcpu::complete_call(const VcpuCompletion& completion) {
@@ -206,6 +229,13 @@ std::optional<VcpuExit> Vcpu::complete_call(const VcpuCompletion& completion) {
   last_exit_ = *next;
   completion_due_ = true;
   return next;
+}
+
+/// kvm_skip_emulated_instruction(): a single step ends behind it.
+bool Vcpu::resumes(VcpuExit& exit) {
+  if (!cpu_->take_step()) return true;
+  exit = step_exit();
+  return false;
 }
 
 Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExit& exit) {
@@ -238,10 +268,10 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       return false;
     case hw::CpuExit::Reason::kHypercall:
       counts_.add(VcpuCount::kHypercalls);
-      return hypercall(exit);
+      return hypercall(exit) && resumes(exit);
     case hw::CpuExit::Reason::kCpuid:
       answer_cpuid();
-      return true;
+      return resumes(exit);
     case hw::CpuExit::Reason::kMmio:
       exit.reason = VcpuExit::Reason::kMmio;
       exit.gpa = vm_.ops().strip(reason.gpa);
@@ -250,8 +280,10 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       counts_.add(VcpuCount::kIoExits);
       exit.reason = VcpuExit::Reason::kIo;
       exit.port = reason.port;
-      if (reason.write && reason.port == 0x7e && vm_.x86().has_quirk(x86::kQuirkOut7eIncRip))
+      if (reason.write && reason.port == 0x7e && vm_.x86().has_quirk(x86::kQuirkOut7eIncRip)) {
         cpu_->complete_io(0);
+        if (!resumes(exit)) return false;
+      }
       break;
     case hw::CpuExit::Reason::kShutdown:
       exit.reason = VcpuExit::Reason::kShutdown;
@@ -262,6 +294,7 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
   }
   exit.write = reason.write;
   exit.size = reason.size;
+  exit.count = reason.count;
   exit.data = reason.data;
   return false;
 }
@@ -318,13 +351,6 @@ Result<void> Vcpu::check_registers() const {
 Result<hw::CpuRegisters> Vcpu::registers() {
   TEEIO_TRY(check_registers());
   return cpu_->registers();
-}
-
-Result<void> Vcpu::set_registers(const hw::CpuRegisters& registers) {
-  TEEIO_TRY(check_registers());
-  cpu_->set_registers(registers);
-  x86_->drop_pending_exception();
-  return {};
 }
 
 }  // namespace teeio::kvm

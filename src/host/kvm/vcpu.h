@@ -33,14 +33,17 @@ struct VcpuExit {
     kDeliveryFailed,   ///< an event is due, and the engine delivers none
     kIoapicEoi,        ///< number: the vector, for the VMM's I/O APIC
     kDebug,            ///< what KVM_SET_GUEST_DEBUG asked for: number, args
+    kFailEntry,        ///< the processor refuses the guest's state: number, as its own reason
   } reason = Reason::kUnknown;
   bool write = false;
   std::uint8_t size = 0;  ///< kIo, kMmio: bytes
   std::uint16_t port = 0;
+  std::uint16_t count = 0;  ///< kIo of INS or OUTS: elements of `size`; else 0
   std::uint64_t data = 0;
-  Gpa gpa{0};                  ///< kMmio, kMemoryFault
-  std::uint64_t length = 0;    ///< kMemoryFault: bytes
-  bool is_private = false;     ///< kMemoryFault
+  Gpa gpa{0};                ///< kMmio, kMemoryFault
+  std::uint64_t length = 0;  ///< kMemoryFault: bytes
+  bool is_private = false;   ///< kMemoryFault
+  bool emulated = false;  ///< kDebug: behind an instruction of KVM's own, so that nobody tells DR7
   std::uint64_t number = 0;    ///< kHypercall: nr; kDebug: the exception; kVendor: the VM type's
   std::uint64_t args[6] = {};  ///< kHypercall: args; kDebug: pc, dr6, dr7; kVendor: the VM type's
   /// kVendor: the guest's registers in the order of the CPU's numbers (x86: rax, rcx, rdx,
@@ -52,6 +55,7 @@ struct VcpuExit {
 /// struct kvm_run that the exit used.
 struct VcpuCompletion {
   std::uint64_t data = 0;        ///< kIo and kMmio reads
+  ByteView elements = {};        ///< kIo reads with a count
   std::uint64_t ret = 0;         ///< kHypercall; kVendor: the VM type's status
   std::uint64_t values[6] = {};  ///< kVendor: the VM type's results
 };
@@ -129,6 +133,10 @@ class Vcpu final {
   /// What decides how the guest's addresses are translated. Errors: as registers().
   Result<GuestPaging> paging(mm::UserMemory& memory) TEEIO_REQUIRES(mutex_);
 
+  /// The exit that the next run() completes; of kUnknown when there is none.
+  [[nodiscard]] VcpuExit exit_due() const TEEIO_REQUIRES(mutex_) {
+    return completion_due_ ? last_exit_ : VcpuExit{};
+  }
   /// Why the engine came back last.
   [[nodiscard]] const hw::CpuExit& guest_exit() const { return guest_exit_; }
   [[nodiscard]] VcpuCounts& counts() { return counts_; }
@@ -169,10 +177,16 @@ class Vcpu final {
 
   Vcpu(Vm& vm, std::uint32_t id);
   hw::CpuExit run_guest(bool only_finish) TEEIO_EXCLUDES(guest_mode_lock_);
+  bool finish_emulated() TEEIO_REQUIRES(mutex_);
   void end_store(const VcpuExit& exit) TEEIO_REQUIRES(mutex_);
   void debug_exit(const hw::CpuExit& reason, VcpuExit& exit) TEEIO_REQUIRES(mutex_);
+  [[nodiscard]] VcpuExit step_exit() const TEEIO_REQUIRES(mutex_);
+  bool resumes(VcpuExit& exit) TEEIO_REQUIRES(mutex_);
+  /// __kvm_set_rflags(): a step goes on from where KVM_SET_GUEST_DEBUG asked for it.
+  void set_flags(bool own_trap) TEEIO_REQUIRES(mutex_);
   /// What the exit before asked the VMM for; gives the next exit, where that asks for more.
   std::optional<VcpuExit> complete(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
+  std::optional<VcpuExit> complete_access(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
   std::optional<VcpuExit> complete_call(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
   /// True: back into the guest; false: `exit` is for the VMM.
   Result<bool> handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExit& exit)
@@ -213,6 +227,7 @@ class Vcpu final {
   VcpuExit last_exit_ TEEIO_GUARDED_BY(mutex_);
   mm::SignalMask signal_mask_ TEEIO_GUARDED_BY(mutex_);
   GuestDebug debug_ TEEIO_GUARDED_BY(mutex_);
+  std::uint64_t step_rip_ TEEIO_GUARDED_BY(mutex_) = 0;  ///< vcpu->arch.singlestep_rip
   /// What the guest did behind a store whose exit the VMM has not answered yet.
   std::optional<hw::CpuExit> next_ TEEIO_GUARDED_BY(mutex_);
   x86::Interrupts::Vectors level_vectors_ TEEIO_GUARDED_BY(mutex_);

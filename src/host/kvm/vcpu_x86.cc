@@ -23,6 +23,7 @@ constexpr std::size_t kControlOffset = 224;
 constexpr std::size_t kEferOffset = kControlOffset + offsetof(x86::ControlRegisters, efer);
 static_assert(kControlOffset + sizeof(x86::ControlRegisters) == kSregsSize);
 
+constexpr std::uint64_t kTrapFlag = 1U << 8U;
 constexpr std::uint64_t kInterruptFlag = 1U << 9U;
 constexpr std::uint64_t kEferLma = 1U << 10U;
 
@@ -60,6 +61,16 @@ Result<x86::VcpuState*> Vcpu::readable_state() {
   return &x86();
 }
 
+Result<void> Vcpu::set_registers(const hw::CpuRegisters& registers) {
+  TEEIO_TRY(check_registers());
+  hw::CpuRegisters taken = registers;
+  if ((debug_.control & kGuestDebugSingleStep) != 0) taken.rflags &= ~kTrapFlag;
+  cpu_->set_registers(taken);
+  set_flags((registers.rflags & kTrapFlag) != 0);
+  x86_->drop_pending_exception();
+  return {};
+}
+
 Result<x86::ControlRegisters> Vcpu::control() const {
   Sregs sregs{};
   TEEIO_TRY(cpu_->get_special(sregs));
@@ -91,7 +102,8 @@ Result<void> Vcpu::set_special(ByteView in, mm::UserMemory& memory,
   }
   if (paging_of(wanted).pae()) {
     // What cannot be loaded stays as it was.
-    const auto loaded = pdptrs ? pdptrs : load_pdptrs(vm_, memory, wanted.cr3);
+    const auto loaded =
+        pdptrs ? pdptrs : load_pdptrs(vm_, memory, wanted.cr3, x86_->cpuid().reserved_gpa_bits());
     cpu_->set_pdptrs(loaded ? *loaded : old_pdptrs.value_or(hw::Pdptrs{}));
   }
   return {};
@@ -103,7 +115,8 @@ Result<GuestPaging> Vcpu::paging(mm::UserMemory& memory) {
   GuestPaging found = paging_of(now);
   if (!found.pae()) return found;
   found.pdptrs = cpu_->pdptrs();
-  if (!found.pdptrs) found.pdptrs = load_pdptrs(vm_, memory, now.cr3);
+  if (!found.pdptrs)
+    found.pdptrs = load_pdptrs(vm_, memory, now.cr3, x86_->cpuid().reserved_gpa_bits());
   return found;
 }
 
@@ -172,8 +185,30 @@ Result<void> Vcpu::set_guest_debug(const GuestDebug& debug) {
                       .breakpoints = (debug_.control & kGuestDebugHwBreakpoint) != 0};
   std::copy_n(std::begin(debug_.registers), wanted.address.size(), wanted.address.begin());
   wanted.dr7 = debug_.registers[7];
+  hw::CpuRegisters registers = cpu_->registers();
+  step_rip_ = registers.rip;
+  if (wanted.single_step && (registers.rflags & kTrapFlag) != 0) {  // the guest's own is lost
+    registers.rflags &= ~kTrapFlag;
+    cpu_->set_registers(registers);
+  }
   cpu_->set_debug(wanted);
   return {};
+}
+
+void Vcpu::set_flags(bool own_trap) {
+  if ((debug_.control & kGuestDebugSingleStep) != 0)
+    cpu_->set_stepping(own_trap || cpu_->registers().rip == step_rip_);
+}
+
+/// kvm_vcpu_do_singlestep()
+VcpuExit Vcpu::step_exit() const {
+  constexpr std::uint64_t kSingleStep = 0xffff'4ff0;  // DR6_BS | DR6_ACTIVE_LOW
+  VcpuExit exit = exit_for(VcpuExit::Reason::kDebug);
+  exit.number = hw::kDebugVector;
+  exit.args[0] = cpu_->registers().rip;
+  exit.args[1] = kSingleStep;
+  exit.emulated = true;
+  return exit;
 }
 
 /// db_interception() and bp_interception(): INT3 leaves DR6 and DR7 as they were. A code segment
@@ -243,6 +278,12 @@ std::optional<VcpuExit> Vcpu::before_guest(mm::Caller& caller, const VcpuRequest
   const bool on = interrupts_on();
   if (x86_->event_due(on, (debug_.control & kGuestDebugBlockIrq) != 0))
     return exit_for(VcpuExit::Reason::kDeliveryFailed);
+  // A VM entry wants bits 63:32 of DR7 clear (SDM vol. 3, 28.3.1.1).
+  if ((debug_.control & kGuestDebugHwBreakpoint) != 0 && debug_.registers[7] >> 32U != 0) {
+    VcpuExit exit = exit_for(VcpuExit::Reason::kFailEntry);
+    exit.number = 0x8000'0021;  // invalid guest state
+    return exit;
+  }
   if (request.interrupt_window && on && x86_->interrupt_window())
     return exit_for(VcpuExit::Reason::kInterruptWindow);
   return std::nullopt;

@@ -182,7 +182,10 @@ Result<void> Vm::modify_slot(Slot& slot, const MemoryRegion& region) {
     slot.flags = region.flags;
   }
   // After the writer, which waits for faults that saw the slot at its old place.
-  if (target != old_start) mmu_->zap(old_start, slot.size, Zap::kBoth);
+  if (target != old_start) {
+    mmu_->zap(old_start, slot.size, Zap::kBoth);
+    mmu_->memory_came(target, slot.size);
+  }
   if (((region.flags ^ old_flags) & kMemLogDirtyPages) != 0 || target != old_start)
     update_dirty_log(slot);
   return {};
@@ -218,6 +221,8 @@ Result<void> Vm::create_slot(const MemoryRegion& region,
     const schedule::WriteLock writer(srcu_);
     slots_.emplace(region.slot, std::move(slot));
   }
+  // After the writer, as in modify_slot(): a fault that saw no memslot has booked its page.
+  mmu_->memory_came(start, region.memory_size);
   if ((region.flags & kMemLogDirtyPages) != 0) update_dirty_log(made);
   return {};
 }

@@ -69,10 +69,14 @@ TEST(Intercept, SnpGuestsInstructionsHaveAPrefix) {
   EXPECT_EQ(classified({0x0f, 0x01, 0x38}).kind, Kind::kInvalidate) << "INVLPG stays what it is";
 }
 
-TEST(Intercept, HypercallsAndCpuidAreTheOwnersAndStringIoIsNobodys) {
+TEST(Intercept, HypercallsCpuidAndPortsAreTheOwners) {
   EXPECT_EQ(classified({0x0f, 0x01, 0xc1}).kind, Kind::kHypercall);
   EXPECT_EQ(classified({0x0f, 0x01, 0xd9}).kind, Kind::kHypercall);
-  EXPECT_EQ(classified({0xf3, 0x6d}).kind, Kind::kUnsupported) << "string input";
+  const Intercept input = classified({0x67, 0x26, 0xf3, 0x6d});
+  EXPECT_EQ(input.kind, Kind::kIn);
+  EXPECT_TRUE(input.string && input.repeated && input.address_size && input.port_in_dx);
+  EXPECT_EQ(input.segment, 0x26);
+  EXPECT_EQ(input.length, 4);
   EXPECT_EQ(classified({0x0f, 0xa2}).kind, Kind::kCpuid);
   EXPECT_EQ(classified({0x0f, 0xa2}).length, 2);
 }

@@ -230,6 +230,7 @@ std::optional<VcpuExit> SevVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit,
     case VcpuExit::Reason::kDeliveryFailed:
     case VcpuExit::Reason::kIoapicEoi:
     case VcpuExit::Reason::kDebug:
+    case VcpuExit::Reason::kFailEntry:
       return std::nullopt;
   }
   (void)ghcb->write(host_.psp().memory(), *mapping);

@@ -228,6 +228,7 @@ std::optional<VcpuExit> TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit,
     case VcpuExit::Reason::kDeliveryFailed:
     case VcpuExit::Reason::kIoapicEoi:
     case VcpuExit::Reason::kDebug:
+    case VcpuExit::Reason::kFailEntry:
       return std::nullopt;
   }
   vcpu.cpu()->set_registers(regs);

@@ -18,6 +18,8 @@ class HeldCpu : public hw::Cpu {
   hw::CpuExit finish_instruction() override { return {}; }
   [[nodiscard]] bool inside_instruction() const override { return false; }
   void set_debug(const hw::CpuDebug&) override {}
+  void set_stepping(bool) override {}
+  bool take_step() override { return false; }
   [[nodiscard]] std::optional<hw::Pdptrs> pdptrs() const override { return std::nullopt; }
   void set_pdptrs(const hw::Pdptrs&) override {}
   [[nodiscard]] hw::CpuRegisters registers() const override { return registers_; }
