@@ -116,17 +116,20 @@ void attest(std::uint32_t function, std::uint64_t copy, bool fresh) {
   finish(kNotTheDevice);
 }
 
-// Everything of this guest's IOMMUs, with a status at the end of the page, which firmware
+// Everything of this guest's IOMMUs: as often as a request may say it, which is more than an
+// IOMMU's queue takes at once, and then with a status at the end of the page, which firmware
 // writes when all of them are through. VT-d 6.5.2.3 and 6.5.2.8.
 void invalidate_dma(std::uint64_t page) {
   constexpr std::uint64_t kIotlb = 2, kWholeDomain = 2U << 4U, kDrain = 3U << 6U;
   constexpr std::uint64_t kWait = 5, kStatusWrite = 1U << 5U, kDone = 0x600dU;
   constexpr unsigned kDescriptor = 4;  // words
+  constexpr unsigned kMost = 128;      // descriptors: a page of them
   const std::uint64_t status = page + kPage - sizeof(std::uint64_t);
   volatile std::uint64_t* const words = &at<volatile std::uint64_t>(page);
-  for (unsigned i = 0; i < 2 * kDescriptor; ++i) words[i] = 0;
+  for (unsigned i = 0; i < kMost * kDescriptor; ++i)
+    words[i] = i % kDescriptor == 0 ? kIotlb | kWholeDomain | kDrain : 0;
+  require(tdx::iq_inv_request(kMost, page) == 0, kNotInvalidated);
   at<volatile std::uint32_t>(status) = 0;
-  words[0] = kIotlb | kWholeDomain | kDrain;
   words[kDescriptor] = kWait | kStatusWrite | kDone << 32U;
   words[kDescriptor + 1] = status;
   require(tdx::iq_inv_request(2, page) == 0, kNotInvalidated);

@@ -113,6 +113,8 @@ class Vcpu final {
   /// KVM_SET_GUEST_DEBUG. Errors: as registers(); EBUSY when it asks for an exception and one is
   /// pending.
   Result<void> set_guest_debug(const GuestDebug& debug) TEEIO_REQUIRES(mutex_);
+  /// By the program, or DR7 has breakpoints.
+  [[nodiscard]] bool is_debugged() TEEIO_REQUIRES(mutex_);
 
   /// KVM_SET_SIGNAL_MASK: what the thread blocks while it is in KVM_RUN; nullopt: its own mask.
   void set_signal_mask(mm::SignalMask mask) TEEIO_REQUIRES(mutex_);

@@ -172,6 +172,11 @@ bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
   return update_special(index == msr::kFsBase ? kFsOffset : kGsOffset, bytes_of(value)).has_value();
 }
 
+bool Vcpu::is_debugged() {
+  constexpr std::uint64_t kFixedOne = 0x400;  // DR7_FIXED_1
+  return debug_.control != 0 || (x86_->debug_registers().dr7 & ~kFixedOne) != 0;
+}
+
 Result<void> Vcpu::set_guest_debug(const GuestDebug& debug) {
   TEEIO_TRY(check_registers());
   if (cpu_->arm() != nullptr) return fail(Errno::kInval, "a vCPU of Arm's is not debugged");

@@ -176,7 +176,8 @@ Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, Launc
   return done;
 }
 
-/// snp_launch_update_vmsa().
+/// snp_launch_update_vmsa(), and sev_es_sync_vmsa(): each save area once, whatever came of the
+/// launch's end.
 Result<void> SevVm::launch_vmsas(FirmwareAnswer& answer) {
   constexpr std::uint64_t kSnpActive = 1;  // SVM_SEV_FEAT_SNP_ACTIVE
   std::vector<std::uint32_t> ids;
@@ -192,13 +193,18 @@ Result<void> SevVm::launch_vmsas(FirmwareAnswer& answer) {
       if (found == vcpus_.end()) continue;
       state = &found->second;
     }
-    hw::Cpu* cpu = state->vcpu->cpu();
+    Vcpu& vcpu = *state->vcpu;
+    const schedule::Lock lock(vcpu.mutex());
+    if (state->in_firmware) return fail(Errno::kInval, "the vCPU's save area is measured already");
+    if (vcpu.is_debugged()) return fail(Errno::kInval, "a vCPU's debug registers are in use");
+    hw::Cpu* cpu = vcpu.cpu();
     if (cpu != nullptr) TEEIO_TRY(cpu->open());
     const Bytes vmsa = cpu != nullptr ? vmsa_of(*cpu, kSnpActive) : Bytes(kPageSize);
     TEEIO_TRY(host_.psp().memory().write(state->vmsa, vmsa));
     TEEIO_TRY(host_.psp().make_private(state->vmsa, kInitialVmsa, asid(), true));
     TEEIO_TRY(firmware_takes(state->vmsa, LaunchPage::kVmsa, answer));
     state->in_firmware = true;
+    protected_.store(true);
   }
   return {};
 }
@@ -234,7 +240,7 @@ Result<void> SevVm::launch_finish(const Finish& finish, FirmwareAnswer& answer) 
   answer.reset();
   if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
-  if (!finished_.load()) TEEIO_TRY(launch_vmsas(answer));
+  TEEIO_TRY(launch_vmsas(answer));
   Blob block(host_.psp().memory());
   Blob authentication(host_.psp().memory());
   std::uint64_t flags = finish.vcek_disabled ? 4U : 0U;

@@ -80,7 +80,8 @@ class SevVm final : public VmOps {
     std::function<Result<Bytes>()> read_block{}, read_authentication{};
   };
   /// KVM_SEV_SNP_LAUNCH_FINISH. Errors: ENOTTY before init2(); EINVAL before launch_start();
-  /// ENOMEM; what `read_…` give; EIO the firmware refuses it, as the second time.
+  /// or when a vCPU is debugged, or measured by a call before; ENOMEM; what `read_…` give; EIO the
+  /// firmware refuses it.
   Result<void> launch_finish(const Finish& finish, FirmwareAnswer& answer)
       TEEIO_EXCLUDES(build_lock_);
   /// Whether init2() has been: sev_snp_guest().
@@ -103,7 +104,9 @@ class SevVm final : public VmOps {
   [[nodiscard]] Gpa private_alias(Gpa address) const override {
     return Gpa{raw(address) | kPrivate};
   }
-  [[nodiscard]] bool guest_state_protected() const override { return finished_.load(); }
+  [[nodiscard]] bool guest_state_protected() const override {
+    return protected_.load() || finished_.load();
+  }
   [[nodiscard]] bool has_secure_table() const override { return true; }
   [[nodiscard]] bool pre_fault_allowed() const override { return finished_.load(); }
   Result<void> gmem_prepare(Gpa gpa, Hpa page) override;
@@ -174,6 +177,7 @@ class SevVm final : public VmOps {
   schedule::Atomic<std::uint32_t> asid_{0};
   schedule::Atomic<std::uint64_t> gctx_{0};
   schedule::Atomic<bool> finished_{false};
+  schedule::Atomic<bool> protected_{false};  ///< a save area is measured
   std::uint16_t ghcb_version_ = 0;
   Hpa request_page_{0}, response_page_{0};  ///< of guest requests (snp_guest_req_init())
   schedule::Mutex request_lock_{schedule::Rank::kTsmDriver};  ///< sev->guest_req_mutex

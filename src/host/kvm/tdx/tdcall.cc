@@ -88,18 +88,30 @@ Result<void> TdxVm::guest_enables_dma(Bdf bdf) {
   });
 }
 
-/// Nobody's public host does this yet. All descriptors go at once: of several requests the module
-/// counts the waits too. What cannot be queued the guest waits for.
-void TdxVm::invalidate_for_guest() {
+/// Nobody's public host does this yet. As many descriptors as the queue has room for go at once:
+/// of several requests the module counts the waits too. The guest never hears of what cannot be
+/// queued, so that its VM is given up, as for other SEAMCALLs that must not fail (KVM_BUG_ON).
+Result<void> TdxVm::invalidate_for_guest() {
+  TEEIO_ASSIGN(const Hpa status, host_.memory().alloc_page());
+  Result<void> done;
+  for (std::uint32_t iommu = 0; done && iommu < host_.iommu_count(); ++iommu)
+    done = commit_for_guest(iommu, status);
+  host_.memory().free_page(status);
+  return done;
+}
+
+Result<void> TdxVm::commit_for_guest(std::uint32_t iommu, Hpa status) {
   constexpr std::uint16_t kAll = 128;
-  const auto status = host_.memory().alloc_page();
-  if (!status) return;
-  tdx::Module& module = host_.module();
-  for (std::uint32_t iommu = 0; iommu < host_.iommu_count(); ++iommu)
-    (void)host_.invalidate(iommu, *status, [&](const tdx::WaitDescriptor& wait) {
-      return module.tdh_iq_inv_request_td(iommu, tdr_, kAll, wait);
+  for (std::uint64_t left = kAll; left != 0;) {
+    const auto done = host_.invalidate(iommu, status, [&](const tdx::WaitDescriptor& wait) {
+      const auto queued = host_.module().tdh_iq_inv_request_td(iommu, tdr_, kAll, wait);
+      left = queued.rcx;
+      return queued;
     });
-  host_.memory().free_page(*status);
+    if (done.status == tdx::Code::kGuestInvNotRequired) break;
+    if (!done.ok()) return std::unexpected(leaf_error(done, "a guest's invalidations failed"));
+  }
+  return {};
 }
 
 VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
@@ -117,7 +129,8 @@ VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
     vcpu.cpu()->set_registers(regs);
     return GuestCallAction::kResume;
   }
-  if (result.invalidations) invalidate_for_guest();
+  if (result.invalidations && !invalidate_for_guest())
+    vm_.bug("what the guest has IOMMUs forget could not be queued");
   put_outputs(regs, result.leaf);
   vcpu.cpu()->set_registers(regs);
   return GuestCallAction::kResume;

@@ -59,12 +59,12 @@ class TdxHost {
   /// An invalidation, from its request to where the IOMMU has passed it and the module knows:
   /// `request(wait)` queues it with a wait descriptor whose status is four bytes at `status`,
   /// which the caller has for itself. As call(); what `request` gives unless it queued, a remark
-  /// that there is nothing to do among that.
+  /// that there is nothing to do among that. A queue that is full of somebody else's is waited for.
   template <class Request>
   tdx::LeafResult invalidate(std::uint32_t iommu, Hpa status, Request request) {
     clear_status(status);
     const tdx::LeafResult queued =
-        call([&] { return request(tdx::wait_descriptor(kPassed, status)); });
+        queue(iommu, [&] { return request(tdx::wait_descriptor(kPassed, status)); });
     if (queued.status != tdx::Code::kSuccess) return queued;
     for (unsigned tries = 0;; ++tries) {
       const tdx::LeafResult done = call([&] { return module_.tdh_iq_inv_process(iommu); });
@@ -88,6 +88,17 @@ class TdxHost {
   tdx::LeafResult locked(Leaf& leaf) TEEIO_EXCLUDES(ext_lock_) {
     const schedule::Lock lock(ext_lock_);
     return leaf();
+  }
+  /// A guest's own invalidations may fill the queue.
+  template <class Leaf>
+  tdx::LeafResult queue(std::uint32_t iommu, Leaf request) {
+    for (unsigned tries = 0;; ++tries) {
+      const tdx::LeafResult queued = call(request);
+      if (queued.status != tdx::Code::kIqQueueFull || tries == kMaxTries) return queued;
+      const tdx::LeafResult taken = call([&] { return module_.tdh_iq_inv_process(iommu); });
+      if (!taken.ok()) return taken;
+      give_way(tries);
+    }
   }
   static constexpr std::uint32_t kPassed = 1;  ///< what a wait descriptor writes
   void clear_status(Hpa status);

@@ -101,8 +101,9 @@ class TdxVm final : public VmOps {
   Result<void> ensure_table(Gpa gpa);
   Error refused(const tdx::LeafResult& result, std::string_view why);
   GuestCallAction guest_leaf(Vcpu& vcpu, VcpuExit& exit);
-  /// TDX_IOTLB_INV_REQUEST: each IOMMU gets what the guest asked for, as far as it goes.
-  void invalidate_for_guest();
+  /// TDX_IOTLB_INV_REQUEST: each IOMMU gets what the guest asked for.
+  Result<void> invalidate_for_guest();
+  Result<void> commit_for_guest(std::uint32_t iommu, Hpa status);
   GuestCallAction vmcall(Vcpu& vcpu, VcpuExit& exit);
   /// Gets who plays the guest out of the TD, as kvm_make_all_cpus_request() does a vCPU.
   void wait_for_played_guest() TEEIO_EXCLUDES(played_lock_);

@@ -92,7 +92,7 @@ TEST_F(SnpLaunch, EachStepWaitsForTheOneBefore) {
   make_vcpu();
   EXPECT_EQ(code(run()), Errno::kInval) << "before LAUNCH_FINISH";
   ASSERT_TRUE(guest().launch_finish({}, answer));
-  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kIo);
+  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kInval) << "the vCPU is measured";
   EXPECT_EQ(code(load(kCode, {})), Errno::kIo);
 }
 
@@ -179,6 +179,41 @@ TEST_F(SnpLaunch, TheFirmwareJudgesAnIdBlock) {
   EXPECT_EQ(code(guest().launch_finish(finish, answer)), Errno::kIo);
   EXPECT_EQ(answer, 0x7U) << "SEV_RET_POLICY_FAILURE: nothing is measured, so the digest is zero";
   EXPECT_EQ(memory.pages_in_use(), before);
+}
+
+// Linux 7.3, sev_es_sync_vmsa(): guest_state_protected, also when the firmware did not end the
+// launch. What is measured stays as it is: the owner counts on it.
+TEST_F(SnpLaunch, ASaveAreaIsMeasuredOnce) {
+  constexpr std::uint32_t kBadMeasurement = 11;
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  make_vcpu();
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
+  const auto zeros = [](std::size_t size) {
+    return [size]() -> Result<Bytes> { return Bytes(size); };
+  };
+  const SevVm::Finish finish{
+      .id_block = true, .read_block = zeros(96), .read_authentication = zeros(kPageSize)};
+  EXPECT_EQ(code(guest().launch_finish(finish, answer)), Errno::kIo);
+  EXPECT_EQ(answer, kBadMeasurement);
+  const auto digest = psp.guest(guest().firmware_handle())->digest;
+  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kInval);
+  EXPECT_FALSE(answer) << "the firmware was not asked";
+  EXPECT_EQ(psp.guest(guest().firmware_handle())->digest, digest);
+  EXPECT_EQ(code(vcpu->registers()), Errno::kInval) << "they are the guest's secret";
+}
+
+// sev_es_sync_vmsa(): guest_debug, and DR7 beyond DR7_FIXED_1.
+TEST_F(SnpLaunch, AVcpuThatIsDebuggedIsNotMeasured) {
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  make_vcpu();
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
+  ASSERT_TRUE(vcpu->set_guest_debug({.control = 1}));
+  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kInval);
+  ASSERT_TRUE(vcpu->set_guest_debug({}));
+  ASSERT_TRUE(vcpu->x86().set_debug_registers({.dr7 = 0x401}));
+  EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kInval);
+  ASSERT_TRUE(vcpu->x86().set_debug_registers({}));
+  EXPECT_TRUE(guest().launch_finish({}, answer));
 }
 
 TEST_F(SnpLaunch, RegistersAreTheGuestsSecretFromFinishOn) {
