@@ -227,6 +227,8 @@ Options parse_options(int argc, char** argv) {
     throw std::invalid_argument("--token-file: with --arch=cca only");
   if (options.rhi_continue && options.arch != Arch::kCca)
     throw std::invalid_argument("--rhi-continue: with --arch=cca only");
+  if (options.invalidate_dma && options.arch != Arch::kTdx)
+    throw std::invalid_argument("--invalidate-dma: with --arch=tdx only");
   if (optind != argc) throw std::invalid_argument("no arguments are taken; see --help");
   if (options.abi == Abi::kV7) check_v7(options, names_door);
   return options;
