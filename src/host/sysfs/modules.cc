@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <initializer_list>
+#include <span>
 
 #include "host/sysfs/char_devices.h"
 #include "host/sysfs/text.h"
@@ -21,30 +21,33 @@ struct Parameter {
 struct Module {
   const char* name;
   /// Modules that use it (struct module_use).
-  std::initializer_list<const char*> holders;
-  std::initializer_list<Parameter> parameters;
+  std::span<const char* const> holders;
+  std::span<const Parameter> parameters;
   bool counts_open_devices = false;
 };
 
-/// Every parameter is a bool that is off, but dma_entry_limit, and enable_sriov, which has its
-/// own function. Source: module_param() in drivers/vfio and drivers/iommu/iommufd; without
-/// CONFIG_VFIO_NOIOMMU vfio has no parameter.
-const std::array kModules = {Module{"vfio_pci",
-                                    {},
-                                    {{"disable_denylist", 0444},
-                                     {"disable_idle_d3", 0644},
-                                     {"disable_vga", 0444},
-                                     {"nointxmask", 0644}},
-                                    true},
-                             Module{"vfio_pci_core", {"vfio_pci"}, {}},
-                             Module{"vfio", {"vfio_pci", "vfio_pci_core", "vfio_iommu_type1"}, {}},
-                             Module{"vfio_iommu_type1",
-                                    {},
-                                    {{"allow_unsafe_interrupts", 0644},
-                                     {"disable_hugepages", 0644},
-                                     {"dma_entry_limit", 0644, "65535\n"}}},
-                             Module{"iommufd", {"vfio"}, {{"allow_unsafe_interrupts", 0644}}},
-                             Module{"irqbypass", {"vfio_pci_core"}, {}}};
+// Source: module_param() in drivers/vfio and drivers/iommu/iommufd; without CONFIG_VFIO_NOIOMMU
+// vfio has no parameter. Each is a bool that is off, but dma_entry_limit, and enable_sriov, which
+// has its own function.
+constexpr std::array kPciParameters = {
+    Parameter{"disable_denylist", 0444}, Parameter{"disable_idle_d3", 0644},
+    Parameter{"disable_vga", 0444}, Parameter{"nointxmask", 0644}};
+constexpr std::array kType1Parameters = {Parameter{"allow_unsafe_interrupts", 0644},
+                                         Parameter{"disable_hugepages", 0644},
+                                         Parameter{"dma_entry_limit", 0644, "65535\n"}};
+constexpr std::array kIommufdParameters = {Parameter{"allow_unsafe_interrupts", 0644}};
+
+constexpr std::array kPciCoreHolders = {"vfio_pci"};
+constexpr std::array kVfioHolders = {"vfio_pci", "vfio_pci_core", "vfio_iommu_type1"};
+constexpr std::array kIommufdHolders = {"vfio"};
+constexpr std::array kIrqbypassHolders = {"vfio_pci_core"};
+
+constexpr std::array kModules = {Module{"vfio_pci", {}, kPciParameters, true},
+                                 Module{"vfio_pci_core", kPciCoreHolders, {}},
+                                 Module{"vfio", kVfioHolders, {}},
+                                 Module{"vfio_iommu_type1", {}, kType1Parameters},
+                                 Module{"iommufd", kIommufdHolders, kIommufdParameters},
+                                 Module{"irqbypass", kIrqbypassHolders, {}}};
 
 Result<void> store_off(std::string_view text) {
   TEEIO_ASSIGN(const bool on, parse_truth(text));
@@ -106,7 +109,7 @@ void add_module(NodeList& list, const Environment& environment, const Module& mo
     if (is_there(environment, holder))
       list.link(fmt::format("{}/holders/{}", directory, holder),
                 std::string("/sys/module/") + holder);
-  if (module.parameters.size() != 0) list.directory(directory + "/parameters");
+  if (!module.parameters.empty()) list.directory(directory + "/parameters");
   for (const Parameter& parameter : module.parameters)
     list.text(
         fmt::format("{}/parameters/{}", directory, parameter.name), parameter.mode,
