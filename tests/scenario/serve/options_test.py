@@ -801,7 +801,10 @@ def idle_connections_lock_nobody_out():
 
 
 def no_descriptor_is_free():
-    with Served(TEEIO, wrapper=["bash", "-c", 'ulimit -n 40; exec "$0" "$@"']) as served:
+    # UBSan asks a pipe whether an object's memory is there (IsAccessibleMemoryRange), and takes an object for a wrong
+    # one when there is no descriptor for the pipe: that is not to end the program.
+    few = 'ulimit -n 40; export UBSAN_OPTIONS=halt_on_error=0; exec "$0" "$@"'
+    with Served(TEEIO, wrapper=["bash", "-c", few]) as served:
         idle = [served.connect() for _ in range(60)]
         with served.connect() as peer:
             assert exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))[0] == NORMAL
