@@ -1,6 +1,5 @@
 // vDEVICEs that are made at the same time, and VFIO's tie to the VM.
 
-#include <utility>
 
 #include "base/check.h"
 #include "explore/scenario/stage.h"
@@ -78,7 +77,7 @@ void association_against_vm_close(const Config& design) {
 void kvm_device_against_its_close(const Config& design) {
   Stage stage(design);
   Vmm& vmm = stage.ready();
-  const int lowest_free = std::exchange(vmm.kvm_vfio, -1);
+  const int lowest_free = vmm.kvm_vfio.exchange(-1);
   must(vmm.close(lowest_free));
   abi::kvm_create_device create{};
   create.type = abi::KVM_DEV_TYPE_VFIO;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
 
 #include "host/kvm/sev/sev_vm.h"
 #include "host/kvm/vm_file.h"
@@ -281,8 +280,8 @@ Result<Bytes> Vmm::send(std::uint32_t op, std::uint32_t arch, ByteView payload) 
 }
 
 void Vmm::close_vm_files() {
-  for (int* fd : {&vcpu, &kvm_vfio, &vm})
-    if (*fd >= 0) (void)close(std::exchange(*fd, -1));
+  for (Descriptor* file : {&vcpu, &kvm_vfio, &vm})
+    if (const int fd = file->exchange(-1); fd >= 0) (void)close(fd);
 }
 
 }  // namespace teeio::explore

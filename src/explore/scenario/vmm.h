@@ -8,6 +8,7 @@
 #include "abi/vfio.h"
 #include "firmware/sev/platform.h"
 #include "machine/program.h"
+#include "schedule/relaxed.h"
 
 namespace teeio::explore {
 
@@ -98,7 +99,8 @@ class Vmm : public machine::Program {
   void close_vm_files();
 
   static constexpr std::uint32_t kMmioSlot = 7;
-  int kvm = -1, vm = -1, vcpu = -1, kvm_vfio = -1, vfio = -1, iommufd = -1, mmio_buffer = -1;
+  using Descriptor = schedule::Relaxed<int>;  // one task may close what another uses
+  Descriptor kvm{-1}, vm{-1}, vcpu{-1}, kvm_vfio{-1}, vfio{-1}, iommufd{-1}, mmio_buffer{-1};
   std::uint32_t dev_id = 0, ioas_id = 0, hwpt_id = 0, viommu_id = 0, vdevice_id = 0;
   std::uint64_t virt_id = 0;  ///< of the vDEVICE: how the guest names it
 };

@@ -29,8 +29,8 @@ std::string name_of(const Order& order) {
 void close_in(Vmm& vmm, const Order& order) {
   for (const Fd fd : order) {
     if (fd == Fd::kVm) vmm.close_vm_files();
-    if (fd == Fd::kIommufd) (void)vmm.close(std::exchange(vmm.iommufd, -1));
-    if (fd == Fd::kVfio) (void)vmm.close(std::exchange(vmm.vfio, -1));
+    if (fd == Fd::kIommufd) (void)vmm.close(vmm.iommufd.exchange(-1));
+    if (fd == Fd::kVfio) (void)vmm.close(vmm.vfio.exchange(-1));
   }
 }
 
