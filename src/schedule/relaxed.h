@@ -11,8 +11,8 @@ template <class T>
 class Relaxed {
  public:
   explicit Relaxed(T value) : value_(value) {}
-  Relaxed(const Relaxed&) = delete;
-  Relaxed& operator=(const Relaxed&) = delete;
+  Relaxed(const Relaxed& other) : value_(T(other)) {}
+  Relaxed& operator=(const Relaxed& other) { return *this = T(other); }
   Relaxed& operator=(T value) {
     value_.store(value, std::memory_order_relaxed);
     return *this;
