@@ -90,7 +90,7 @@ Result<void> launch_finish(Call& call, kvm::SevVm& guest, Command& command) {
   const kvm::SevVm::Finish finish{
       .id_block = arg.id_block_en != 0,
       .author_key = arg.auth_key_en != 0,
-      .vcek_disabled = arg.vcek_disabled != 0,
+      .vcek_disabled = (arg.vcek_disabled & 1U) != 0,  // a bit-field takes it
       .host_data = Bytes(host_data.begin(), host_data.end()),
       .read_block = blob(arg.id_block_uaddr, KVM_SEV_SNP_ID_BLOCK_SIZE),
       .read_authentication = blob(arg.id_auth_uaddr, KVM_SEV_SNP_ID_AUTH_SIZE)};

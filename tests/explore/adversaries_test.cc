@@ -20,7 +20,7 @@
 namespace teeio::explore {
 namespace {
 
-constexpr std::string_view kFlows[] = {"connect", "bind", "start", "unbind"};
+constexpr std::string_view kFlows[] = {"connect", "bind", "start", "unbind", "refresh"};
 
 const MachineScenario& scenario_named(std::string_view name) {
   for (const MachineScenario& scenario : catalogue())
@@ -35,21 +35,46 @@ const std::map<std::string_view, std::vector<std::string_view>> kMessages = {
      {"GET_VERSION", "KEY_EXCHANGE", "FINISH", "GET_MEASUREMENTS", "KEY_PROG", "K_SET_GO"}},
     {"bind", {"LOCK_INTERFACE"}},
     {"start", {"START_INTERFACE"}},
-    {"unbind", {"STOP_INTERFACE"}}};
+    {"unbind", {"STOP_INTERFACE"}},
+    {"refresh", {"KEY_PROG", "K_SET_GO"}}};
+
+enum class Cards : std::uint8_t { kOne, kTwo };
+
+/// Two cards of a kind answer these with the same bytes.
+constexpr std::string_view kSameOfBoth[] = {"GET_VERSION", "GET_CAPABILITIES",
+                                            "NEGOTIATE_ALGORITHMS"};
+
+/// Where another card has answered, the call fails. An unbind goes through, by force.
+void expect_that_no_card_speaks_for_another(const std::vector<Meddled>& all,
+                                            std::string_view where) {
+  for (const Meddled& one : all) {
+    const std::string& message = one.messages.back();
+    const bool same = one.how == Meddling::kGivesAcross &&
+                      std::ranges::find(kSameOfBoth, message) != std::end(kSameOfBoth);
+    EXPECT_EQ(one.failed, one.how != Meddling::kNone && !same)
+        << where << ": the host " << meddling_name(one.how) << ", object " << one.object << " "
+        << message;
+  }
+}
 
 /// All of its schedules, to the end: with each kind of object in each way.
-std::vector<Meddled> sweep(std::string_view flow, const machine::Config& design) {
+std::vector<Meddled> sweep(std::string_view flow, const machine::Config& design,
+                           Cards cards = Cards::kOne) {
+  const std::size_t ways = cards == Cards::kOne ? kMeddlings - 1 : kCrossings;
   std::vector<Meddled> all;
   watch_meddling([&](const Meddled& result) { all.push_back(result); });
-  const auto result =
-      run_scenario(make_scenario(scenario_named("meddle/" + std::string(flow)), design), {});
+  const auto result = run_scenario(
+      make_scenario(
+          scenario_named("meddle/" + std::string(flow) + (cards == Cards::kTwo ? "-of-two" : "")),
+          design),
+      {});
   watch_meddling({});
   EXPECT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted)
       << flow << "@" << design.name << ": "
       << (result.failure ? result.failure->what + "\n" + result.failure->story : result.bound);
   std::size_t objects = 0;
   for (const Meddled& one : all) objects = std::max(objects, one.messages.size());
-  EXPECT_EQ(all.size(), objects * (kMeddlings - 1) + 1) << flow << "@" << design.name;
+  EXPECT_EQ(all.size(), objects * ways + 1) << flow << "@" << design.name;
   for (const std::string_view message : kMessages.at(flow))
     EXPECT_TRUE(std::ranges::any_of(all,
                                     [&](const Meddled& one) {
@@ -57,6 +82,8 @@ std::vector<Meddled> sweep(std::string_view flow, const machine::Config& design)
                                              one.messages.end();
                                     }))
         << flow << "@" << design.name << " has no " << message;
+  if (cards == Cards::kTwo && flow != "unbind")
+    expect_that_no_card_speaks_for_another(all, std::string(flow) + "@" + design.name);
   return all;
 }
 
@@ -72,6 +99,26 @@ std::string summary(const std::vector<Meddled>& all, Meddling how) {
   for (const auto& [end, times] : ends)
     text += fmt::format("{}{}, {} ×{}", text.empty() ? "" : "; ", end.first, end.second, times);
   return text.empty() ? "–" : text;
+}
+
+std::string table(std::string_view flow, Cards cards) {
+  const bool two = cards == Cards::kTwo;
+  std::string out = fmt::format(
+      "\n### {}{}\n\n| the host | TDX Connect | Arm CCA | AMD SEV-TIO |\n"
+      "|---|---|---|---|\n",
+      flow, two ? ", of two cards" : "");
+  std::vector<std::vector<Meddled>> of_design;
+  for (const machine::Config& design : default_designs())
+    of_design.push_back(sweep(flow, design, cards));
+  const std::uint32_t first = two ? kMeddlings : 1;
+  const std::uint32_t end = two ? kMeddlings + kCrossings : kMeddlings;
+  for (std::uint32_t how = first; how < end; ++how) {
+    out += fmt::format("| {} |", meddling_name(static_cast<Meddling>(how)));
+    for (const auto& all : of_design)
+      out += fmt::format(" {} |", summary(all, static_cast<Meddling>(how)));
+    out += "\n";
+  }
+  return out;
 }
 
 std::string document() {
@@ -94,31 +141,27 @@ std::string document() {
   }
   out +=
       "\n## One object of an exchange is lost, repeated, late or given again\n\n"
-      "The host carries data objects between firmware and device, in sessions. For each object "
-      "of connect, bind, a guest's attestation and start, and unbind, each way to meddle with "
-      "it: the first refusal that follows, what the host does to have the device again, and of "
-      "how many objects that is true. A guest never starts a device that it has not attested, and "
-      "unbind always goes through.\n\n"
+      "The host carries data objects between firmware and device, in sessions. For each object of "
+      "connect, bind, a guest's attestation and start, unbind, and of new IDE keys, each way to "
+      "meddle with it: the first refusal that follows, what the host does to have the device "
+      "again, and of how many objects that is true. A guest never starts a device that it has not "
+      "attested, and unbind always goes through.\n\n"
       "\"Pages leak\": TF-RMM takes a STOP that fails as done (`dev_tdisp_stop_main()`), so that a "
       "VDEV and its realm go without the device; but a PDEV is STOPPED only when its session has "
       "ended in good order (`dev_assign_cmd_stop_connection_main()`), and one whose session is "
       "lost stays the monitor's, with its pages. The card has a new one. TDX has "
       "TDH.IDE.STREAM.BLOCK for such a TDI, SEV-TIO the forced unbind.\n";
-  for (const std::string_view flow : kFlows) {
-    out += fmt::format(
-        "\n### {}\n\n| the host | TDX Connect | Arm CCA | AMD SEV-TIO |\n"
-        "|---|---|---|---|\n",
-        flow);
-    std::vector<std::vector<Meddled>> of_design;
-    for (const machine::Config& design : default_designs())
-      of_design.push_back(sweep(flow, design));
-    for (std::uint32_t how = 1; how < kMeddlings; ++how) {
-      out += fmt::format("| {} |", meddling_name(static_cast<Meddling>(how)));
-      for (const auto& all : of_design)
-        out += fmt::format(" {} |", summary(all, static_cast<Meddling>(how)));
-      out += "\n";
-    }
-  }
+  for (const std::string_view flow : kFlows) out += table(flow, Cards::kOne);
+  out +=
+      "\n## Objects of two cards are crossed\n\n"
+      "Two cards of a kind, each in a session of its own and with a VM of its own. An object that "
+      "is for the one is carried to the other, or the firmware gets what the other has answered to "
+      "the like object before. No firmware takes one card's word for the other's, but for the "
+      "answers to GET_VERSION, GET_CAPABILITIES and NEGOTIATE_ALGORITHMS, which are the same of "
+      "both cards. Either function is given back by its VM; what the host does is what it must do "
+      "to have both cards again.\n";
+  for (const std::string_view flow : kFlows)
+    if (flow != "refresh") out += table(flow, Cards::kTwo);
   return out;
 }
 

@@ -40,6 +40,10 @@ std::string_view meddling_name(Meddling how) {
       return "gives an answer in place of the next one";
     case Meddling::kCardGone:
       return "brings no answers from here on";
+    case Meddling::kSendsAcross:
+      return "sends a request to the other card";
+    case Meddling::kGivesAcross:
+      return "gives the other card's answer";
   }
   return {};
 }
@@ -69,6 +73,11 @@ void tell_meddling(const Meddled& result) {
   watcher()(result);
 }
 
+void MeddlingHost::record() {
+  records_ = true;
+  tsm::set_meddler(this);
+}
+
 void MeddlingHost::start(object::Trace& trace) {
   trace.add_sink(*this);
   listens_ = true;
@@ -80,7 +89,7 @@ MeddlingHost::~MeddlingHost() { tsm::set_meddler(nullptr); }
 
 void MeddlingHost::stop() {
   if (!kept_) tsm::set_meddler(nullptr);
-  listens_ = false;
+  listens_ = records_ = false;
 }
 
 /// What was kept comes with this object: a request behind it, or an answer in place of its own.
@@ -92,13 +101,24 @@ Result<Bytes> MeddlingHost::carry_with_kept(ByteView object, const Carry& carry)
   return answer;
 }
 
+Meddling MeddlingHost::choose() const {
+  const std::uint32_t ways = !to_other_ ? kMeddlings : kCrossings + 1;
+  const std::uint32_t way = schedule::choose(ways, kMeddlingChoice);
+  return Meddling{static_cast<std::uint8_t>(!to_other_ || way == 0 ? way : kMeddlings + way - 1)};
+}
+
 Result<Bytes> MeddlingHost::exchange(ByteView object, const Carry& carry) {
+  if (records_) {
+    to_other_ = carry;
+    TEEIO_ASSIGN(others_.emplace_back(), carry(object));
+    return others_.back();
+  }
   if (kept_) return carry_with_kept(object, carry);
   if (listens_ && result_.how == Meddling::kCardGone) return no_answer();
   if (!listens_ || result_.how != Meddling::kNone) return carry(object);
   result_.object = result_.messages.size();
   result_.messages.emplace_back();
-  result_.how = Meddling{static_cast<std::uint8_t>(schedule::choose(kMeddlings, kMeddlingChoice))};
+  result_.how = choose();
   return meddle(object, carry);
 }
 
@@ -140,6 +160,12 @@ Result<Bytes> MeddlingHost::meddle(ByteView object, const Carry& carry) {
       if (answer) kept_ = std::move(*answer);
       return no_answer();
     }
+    case Meddling::kSendsAcross:
+      return to_other_(object);
+    case Meddling::kGivesAcross:
+      (void)carry(object);
+      if (result_.object >= others_.size()) return no_answer();
+      return others_[result_.object];
   }
   return no_answer();
 }

@@ -25,8 +25,12 @@ enum class Meddling : std::uint8_t {
   kSendsLater,    ///< the device gets it behind the next one, and only that is answered
   kGivesLater,    ///< the firmware gets its answer in place of the next one's
   kCardGone,      ///< from here on the device gives no answers
+  // Of two cards.
+  kSendsAcross,  ///< the other card gets it, and the firmware that one's answer
+  kGivesAcross,  ///< the firmware gets what the other card answered to the like object
 };
-inline constexpr std::uint32_t kMeddlings = 10;
+inline constexpr std::uint32_t kMeddlings = 10;  ///< of one card
+inline constexpr std::uint32_t kCrossings = 2;
 [[nodiscard]] std::string_view meddling_name(Meddling how);  ///< literal: "loses a request"
 
 /// How far back a host must go after it meddled, to have the device again.
@@ -59,6 +63,9 @@ struct Meddled {
 class MeddlingHost final : public tsm::Meddler, public object::TraceSink {
  public:
   ~MeddlingHost() override;
+  /// Before start(), until stop(): what is carried is another card's, and the next objects are
+  /// crossed with these, each with that of its place.
+  void record();
   /// From here on, until stop(): of the machine whose trace this is. What it has kept then
   /// still comes with the next object, whoever carries that.
   void start(object::Trace& trace);
@@ -72,12 +79,15 @@ class MeddlingHost final : public tsm::Meddler, public object::TraceSink {
   void on_outcome(const object::Event& event) override;
 
  private:
+  [[nodiscard]] Meddling choose() const;
   Result<Bytes> meddle(ByteView object, const Carry& carry);
   Result<Bytes> carry_once(ByteView object, const Carry& carry);
   Result<Bytes> carry_with_kept(ByteView object, const Carry& carry);
 
-  bool listens_ = false;
+  bool listens_ = false, records_ = false;
   Meddled result_;
+  Carry to_other_;             ///< the way to whom record() has seen
+  std::vector<Bytes> others_;  ///< and that one's answers
   std::optional<Bytes> last_object_, last_answer_;
   std::optional<Bytes> kept_;  ///< an object, or an answer, for the next exchange
 };

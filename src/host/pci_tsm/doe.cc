@@ -180,7 +180,8 @@ void set_meddler(Meddler* meddler) {
 
 Result<Bytes> doe_exchange(hw::PciFunction& function, ByteView object) {
   if (g_meddler == nullptr) return carry_object(function, object);
-  return g_meddler->exchange(object, [&](ByteView other) { return carry_object(function, other); });
+  return g_meddler->exchange(object,
+                             [&function](ByteView other) { return carry_object(function, other); });
 }
 
 }  // namespace teeio::tsm

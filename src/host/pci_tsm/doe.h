@@ -45,7 +45,7 @@ Result<std::vector<DoeFeature>> doe_discover(hw::PciFunction& function);
 /// one (explore/scenario/meddling.h).
 class Meddler {
  public:
-  /// The exchange that was asked for, with whatever object.
+  /// The exchange that was asked for, with whatever object; as long as the function is there.
   using Carry = std::function<Result<Bytes>(ByteView object)>;
   virtual ~Meddler() = default;
   /// In place of one exchange. Errors: as doe_exchange().

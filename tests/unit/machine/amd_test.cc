@@ -202,7 +202,10 @@ TEST_F(AmdTest, AnSnpVmIsLaunchedByItsIoctls) {
   EXPECT_EQ(error_of(snp(abi::KVM_SEV_SNP_LAUNCH_FINISH, put(finish))), Errno::kIo);
   EXPECT_EQ(firmware_error, 0xbU) << "SEV_RET_BAD_MEASUREMENT";
   finish.id_block_en = 0;
+  finish.vcek_disabled = 2;  // sev_data_snp_launch_finish's is a bit-field
   ASSERT_TRUE(snp(abi::KVM_SEV_SNP_LAUNCH_FINISH, put(finish)).has_value());
+  ASSERT_TRUE(vmm.snp_guest().has_value());
+  EXPECT_FALSE(vmm.snp_guest()->vcek_disabled);
   EXPECT_TRUE(snp(abi::KVM_SEV_INIT2, 0).error().code == Errno::kPerm);
 }
 
