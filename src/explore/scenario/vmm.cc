@@ -112,7 +112,7 @@ Result<void> Vmm::associate(std::uint64_t attribute) {
   abi::kvm_device_attr attr{};
   attr.group = KVM_DEV_VFIO_FILE;
   attr.attr = attribute;
-  attr.addr = store(bytes_of(vfio));
+  attr.addr = store(bytes_of(int{vfio}));
   TEEIO_TRY(ioctl(kvm_vfio, KVM_SET_DEVICE_ATTR, attr));
   return {};
 }

@@ -206,7 +206,7 @@ TEST_F(GroupTest, EveryOrderOfClosesEndsWithTheFunctionFree) {
   for (const auto order :
        {std::array{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}) {
     ASSERT_TRUE(vmm.open_in_group().has_value());
-    const std::array files{vmm.container, vmm.group, vmm.vfio};
+    const std::array<int, 3> files{vmm.container, vmm.group, vmm.vfio};
     for (const int which : order)
       ASSERT_TRUE(vmm.close(files.at(static_cast<std::size_t>(which))).has_value());
     EXPECT_EQ(used(), "no");
