@@ -1,6 +1,5 @@
 // vDEVICEs that are made at the same time, and VFIO's tie to the VM.
 
-
 #include "base/check.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
