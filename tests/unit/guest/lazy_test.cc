@@ -36,9 +36,13 @@ TEST(LazyCpu, KeepsAKick) {
   has_memory = true;
   FakeMemory memory;
   LazyCpu<ScarceEngine> cpu{memory};
+  memory.add_ram(0x1000);
+  memory.put(0x1000, {0xf4});
   cpu.kick();
   ASSERT_TRUE(cpu.open().has_value());
+  cpu.start_flat({.cr0 = 1, .registers = {.rip = 0x1000}});
   EXPECT_EQ(cpu.run().reason, hw::CpuExit::Reason::kKicked);
+  EXPECT_EQ(cpu.run().reason, hw::CpuExit::Reason::kHalt);
 }
 
 }  // namespace
