@@ -101,6 +101,7 @@ struct Server::Impl {
   void look_at_next(std::size_t index);
   void serve(Place& place, Function& function);
   void reap(Place& place);
+  void dismiss_clients();
   void pass_time();
   [[nodiscard]] std::vector<pollfd> waiting() const;
   [[nodiscard]] bool somebody_waits() const;
@@ -116,10 +117,17 @@ struct Server::Impl {
 };
 
 Server::Impl::~Impl() {
+  dismiss_clients();
+  for (const auto& place : places) (void)::unlink(place->path.c_str());
+}
+
+/// Nobody emits events behind it.
+void Server::Impl::dismiss_clients() {
   for (const auto& place : places) {
     if (place->channel) place->channel->shut_down();
     if (place->task) place->task->join();
-    (void)::unlink(place->path.c_str());
+    place->task.reset();
+    place->channel.reset();
   }
 }
 
@@ -168,7 +176,7 @@ void Server::Impl::run() {
     if (::poll(list.data(), list.size(), ticks ? kTickMs : -1) < 0) {
       if (errno == EINTR) continue;
       say("vfio-user", "poll() failed");
-      return;
+      break;
     }
     pass_time();
     if (list[0].revents != 0) stopping = true;
@@ -184,6 +192,7 @@ void Server::Impl::run() {
     }
   }
   for (std::size_t i = 0; i < places.size(); ++i) cards->at(i).irqs().request_release();
+  dismiss_clients();
 }
 
 void Server::Impl::pass_time() {
