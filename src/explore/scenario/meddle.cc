@@ -94,9 +94,21 @@ void end(MeddlingHost& host, const Stage& stage, Recovery recovery) {
   tell_meddling(host.result());
 }
 
+/// Of what is done to a card, and what it takes to have it again.
+void expect_anything(Stage& stage) {
+  stage.connect_anew_at_the_end();
+  stage.may_lose_the_card();
+}
+
 Result<void> attest_and_start(Stage& stage, Vmm& vmm, Bdf function) {
   TEEIO_TRY(stage.vendor().attest(vmm, function));
   return stage.vendor().start(vmm, function);
+}
+
+/// What is behind every unbind.
+void use_unless_lost(const Stage& stage, Vmm& vmm) {
+  TEEIO_CHECK(!stage.lost().empty() || works_as_shared(vmm),
+              "R10: a function was unbound and does not work");
 }
 
 /// The other card has said the like before. Where there is none, nothing.
@@ -112,8 +124,7 @@ void record(MeddlingHost& host, Vmm* other, const std::function<Result<void>(Vmm
 Recovery leave(Stage& stage, Vmm* other) {
   if (other == nullptr) return Recovery::kUnnoticed;
   if (stage.is_bound(kOther.bdf)) must(stage.unbind(*other));
-  TEEIO_CHECK(!stage.lost().empty() || works_as_shared(*other),
-              "R10: the other card's function was unbound and does not work");
+  use_unless_lost(stage, *other);
   return recover(stage, *other, false, kOther);
 }
 
@@ -121,8 +132,7 @@ void meddle_with_connect(const Config& design, Cards cards) {
   const Config config = with_session(design, cards);
   MeddlingHost host;
   Stage stage(config, Stage::Card::kAsAtBoot);
-  stage.connect_anew_at_the_end();
-  stage.may_lose_the_card();
+  expect_anything(stage);
   stage.mount_sysfs();
   Vmm& vmm = stage.ready();
   Vmm* const other = cards == Cards::kTwo ? &stage.ready(kOther.device) : nullptr;
@@ -143,8 +153,7 @@ void meddle_with_bind(const Config& design, Cards cards) {
   const Config config = with_session(design, cards);
   MeddlingHost host;
   Stage stage(config);
-  stage.connect_anew_at_the_end();
-  stage.may_lose_the_card();
+  expect_anything(stage);
   Vmm& vmm = stage.ready();
   Vmm* const other = cards == Cards::kTwo ? &stage.ready(kOther.device) : nullptr;
   record(host, other, [&](Vmm& its) { return bind_and_lock(stage, its); });
@@ -164,8 +173,7 @@ void meddle_with_start(const Config& design, Cards cards) {
   const Config config = with_session(design, cards);
   MeddlingHost host;
   Stage stage(config);
-  stage.connect_anew_at_the_end();
-  stage.may_lose_the_card();
+  expect_anything(stage);
   Vmm& vmm = stage.with_mmio();
   const Bdf function = config.cards.front().bdf;
   Vmm* const other = cards == Cards::kTwo ? &stage.with_mmio(kOther.device) : nullptr;
@@ -183,8 +191,7 @@ void meddle_with_start(const Config& design, Cards cards) {
   TEEIO_CHECK(attested || state != "RUN", "a TDI runs that its guest has not attested");
   host.result().failed = !started;
   must(stage.unbind(vmm));
-  TEEIO_CHECK(!stage.lost().empty() || works_as_shared(vmm),
-              "R10: the function was unbound and does not work");
+  use_unless_lost(stage, vmm);
   const Recovery others = leave(stage, other);
   end(host, stage, std::max(others, recover(stage, vmm, !started)));
 }
@@ -194,8 +201,7 @@ void meddle_with_refresh(const Config& design, Cards cards) {
   const Config config = with_session(design, cards);
   MeddlingHost host;
   Stage stage(config);
-  stage.connect_anew_at_the_end();
-  stage.may_lose_the_card();
+  expect_anything(stage);
   Vmm& vmm = stage.with_mmio();
   must(attest_and_start(stage, vmm, config.cards.front().bdf));
   stage.play();
@@ -205,8 +211,7 @@ void meddle_with_refresh(const Config& design, Cards cards) {
   host.result().failed = !refreshed;
   (void)stage.machine().refresh_keys();  // what was left half-way
   must(stage.unbind(vmm));
-  TEEIO_CHECK(!stage.lost().empty() || works_as_shared(vmm),
-              "R10: the function was unbound and does not work");
+  use_unless_lost(stage, vmm);
   end(host, stage, recover(stage, vmm, !refreshed));
 }
 
@@ -214,8 +219,7 @@ void meddle_with_unbind(const Config& design, Cards cards) {
   const Config config = with_session(design, cards);
   MeddlingHost host;
   Stage stage(config);
-  stage.connect_anew_at_the_end();
-  stage.may_lose_the_card();
+  expect_anything(stage);
   Vmm& vmm = stage.with_mmio();
   must(attest_and_start(stage, vmm, config.cards.front().bdf));
   Vmm* const other = cards == Cards::kTwo ? &stage.with_mmio(kOther.device) : nullptr;
@@ -225,8 +229,7 @@ void meddle_with_unbind(const Config& design, Cards cards) {
   host.start(stage.machine().trace());
   must(stage.unbind(vmm));
   host.stop();
-  TEEIO_CHECK(!stage.lost().empty() || works_as_shared(vmm),
-              "R10: the function was unbound and does not work");
+  use_unless_lost(stage, vmm);
   const Recovery others = leave(stage, other);
   end(host, stage, std::max(others, recover(stage, vmm, false)));
 }
