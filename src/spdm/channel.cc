@@ -68,7 +68,7 @@ class PlainRequester final : public RequesterChannel {
   }
   [[nodiscard]] const Evidence* evidence() const override { return nullptr; }
   std::optional<Bytes> disconnect_request() override { return std::nullopt; }
-  void disconnect_response(ByteView /*object*/) override {}
+  Result<void> disconnect_response(ByteView /*object*/) override { return {}; }
   void reset() override { connected_ = false; }
 
  private:

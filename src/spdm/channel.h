@@ -100,8 +100,9 @@ class RequesterChannel {
   /// The object that ends the session in good order; nullopt: there is none, or
   /// the device has answered, and the connection is forgotten.
   [[nodiscard]] virtual std::optional<Bytes> disconnect_request() = 0;
-  /// Whatever the device answers, the session is over.
-  virtual void disconnect_response(ByteView object) = 0;
+  /// Whatever the device answers, the session is over; but a busy one is asked again. Errors: it
+  /// was no END_SESSION_ACK of this session.
+  virtual Result<void> disconnect_response(ByteView object) = 0;
   /// Forgets the connection (SPDM disconnect, device reset).
   virtual void reset() = 0;
 };

@@ -49,7 +49,7 @@ class SessionRequester final : public RequesterChannel {
     return session_ ? &evidence_ : nullptr;
   }
   std::optional<Bytes> disconnect_request() override;
-  void disconnect_response(ByteView object) override;
+  Result<void> disconnect_response(ByteView object) override;
   void reset() override;
 
  private:
@@ -273,11 +273,14 @@ std::optional<Bytes> SessionRequester::disconnect_request() {
   return next();
 }
 
-/// Whatever the device says, the session is over here.
-void SessionRequester::disconnect_response(ByteView object) {
-  if (doing_ != Doing::kDisconnected) return;
-  (void)take(object);
+Result<void> SessionRequester::disconnect_response(ByteView object) {
+  if (doing_ != Doing::kDisconnected)
+    return fail(Errno::kInval, "no END_SESSION waits for an answer");
+  const auto last = take_last(object);
+  if (last && !*last) return {};
   reset();
+  if (!last) return std::unexpected(last.error());
+  return {};
 }
 
 /// See make_session_responder().

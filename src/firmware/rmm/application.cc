@@ -149,8 +149,9 @@ Result<void> Application::took(const CommEnter& enter, ByteView object) {
       return channel_->measure_response(object);
     case Channel::kStop:
       if (ending_ == Ending::kSession) {
-        channel_->disconnect_response(object);
-        ending_ = Ending::kVersion;
+        // As where none comes: libspdm_stop_session() fails.
+        if (!channel_->disconnect_response(object)) ended_badly_ = true;
+        if (!channel_->connected()) ending_ = Ending::kVersion;
       } else {
         channel_->reset();  // whatever the version is
         ending_ = Ending::kOver;

@@ -26,7 +26,7 @@ Result<void> Conversation::take(spdm::RequesterChannel& channel, ByteView object
   if (channel_ == Channel::kConnect) return channel.connect_response(object);
   if (channel_ == Channel::kMeasure) return channel.measure_response(object);
   if (script_.empty() && channel_ == Channel::kDisconnect) {
-    channel.disconnect_response(object);
+    (void)channel.disconnect_response(object);
     return {};
   }
   if (script_.empty()) return fail(Errno::kInval, "no answer is due");

@@ -278,7 +278,7 @@ LeafResult G3Leaves::tdh_spdm_disconnect(std::uint64_t spdm, Messages messages) 
   if (it.ending) {
     Bytes answer(kPageSize);
     (void)leaf.s.memory.read(messages.answer, answer);
-    it.channel->disconnect_response(answer);
+    (void)it.channel->disconnect_response(answer);
   }
   leaf.give_way();
   if (const auto request = it.channel->disconnect_request(); request && !it.ending) {

@@ -201,7 +201,7 @@ LeafResult Module::tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t sessio
   if (message) TDX_TRY(leaf.shared_page(*message, Operand::kR8));
   if (message && spdm->ending) {
     TDX_ASSIGN(const Bytes& answer, read_object(leaf, *message, Operand::kR8));
-    spdm->channel->disconnect_response(answer);
+    (void)spdm->channel->disconnect_response(answer);
   }
   leaf.give_way();
   if (const auto request = spdm->channel->disconnect_request(); message && request) {

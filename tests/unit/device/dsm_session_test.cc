@@ -168,7 +168,7 @@ TEST_F(DsmSession, NothingIsAnsweredInTheClear) {
 TEST_F(DsmSession, EndingTheSessionIsAnErrorOfTheTdiAndOfTheStream) {
   run();
   while (const auto object = firmware->disconnect_request())
-    firmware->disconnect_response(dsm.answer(*object));
+    EXPECT_TRUE(firmware->disconnect_response(dsm.answer(*object)).has_value());
   EXPECT_EQ(tdi.state(), TdiState::kError);
   EXPECT_FALSE(firmware->connected());
   // A new session stops it, and must program the keys anew.

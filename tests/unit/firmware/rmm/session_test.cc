@@ -182,6 +182,27 @@ TEST_F(Sessions, AStopWhoseSessionDoesNotEndLeavesThePdevInError) {
   EXPECT_RMI(rmm.pdev_destroy(pdev), Code::kDevice);
 }
 
+// libspdm_stop_session() takes an END_SESSION_ACK of the session, and nothing else.
+TEST_F(Sessions, AStopWithAnotherAnswerLeavesThePdevInError) {
+  open();
+  relay = [this](ByteView object) {
+    Bytes answer = peer->answer(object);
+    answer.at(answer.size() - 9) ^= std::byte{1};
+    return answer;
+  };
+  ASSERT_RMI(rmm.pdev_stop(pdev));
+  ASSERT_RMI(drive_pdev());
+  EXPECT_EQ(pdev_state(), PdevState::kError);
+  EXPECT_RMI(rmm.pdev_destroy(pdev), Code::kDevice);
+}
+
+TEST_F(Sessions, AStopIsInOrderWithTheAnswerToEndSession) {
+  open();
+  ASSERT_RMI(rmm.pdev_stop(pdev));
+  ASSERT_RMI(drive_pdev());
+  EXPECT_EQ(pdev_state(), PdevState::kStopped);
+}
+
 TEST_F(Sessions, KeysAreRefreshedInTheOtherSet) {
   connect();
   ASSERT_RMI(rmm.pdev_stream_key_refresh(pdev, rp, handle));
