@@ -76,16 +76,16 @@ void Session::on_vmgexit() {
 }
 
 int Session::snp_tdi_op(std::uint32_t action) {
-  enum : std::uint32_t { kBind = 0, kUnbind = 1, kRun = 2, kStop = 3 };
+  enum : std::uint32_t { kTioBind = 0, kTioUnbind = 1, kTioRun = 2, kTioStop = 3 };
   switch (action) {
-    case kBind:
+    case kTioBind:
       return bind();
-    case kUnbind:
+    case kTioUnbind:
       return unbind();
-    case kRun:
+    case kTioRun:
       begin(Step::kStart, prefix_);
       return device_->set_tdi_state(options_.arch, Device::TdiState::kRun);
-    case kStop:
+    case kTioStop:
       return 0;  // unbind stops it
     default:
       return EINVAL;

@@ -34,7 +34,8 @@ int main() {
   map("the last page", probe::kPage, bar.offset + bar.size - probe::kPage);
   map("read only", probe::kPage, bar.offset, MAP_SHARED, PROT_READ);
   auto* memory = static_cast<volatile std::uint32_t*>(map("all of it", bar.size, bar.offset));
-  probe::say_if(memory[0] == memory[0], "it can be read");
+  const std::uint32_t first = memory[0];
+  probe::say_if(memory[0] == first, "it can be read");
   const vfio_region_info absent = [] {
     for (std::uint32_t i = 0; i <= VFIO_PCI_BAR5_REGION_INDEX; ++i) {
       const vfio_region_info info = probe::region(device, i);

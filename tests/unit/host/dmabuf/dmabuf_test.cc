@@ -29,6 +29,7 @@ class TestImporter final : public Importer {
   void invalidated(Attachment& attachment) override {
     ++notices;
     if (unmap_at_once && mapped) {
+      attachment.buffer().resv().assert_held();
       attachment.buffer().unmap(attachment);
       mapped = false;
     }

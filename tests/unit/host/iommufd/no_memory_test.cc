@@ -4,13 +4,14 @@
 #include <new>
 
 #include "schedule/fault_point.h"
+#include "schedule/sanitized.h"
 #include "unit/host/iommufd/machine.h"
 
 namespace {
 long live_blocks = 0;  // of the heap: the tests of this program have one thread each
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // these look themselves
+#if !TEEIO_SANITIZED  // these look themselves
 void* operator new(std::size_t bytes) {
   void* const block = std::malloc(bytes == 0 ? 1 : bytes);
   if (block == nullptr) throw std::bad_alloc();

@@ -199,7 +199,7 @@ TEST_F(SnpLaunch, ASaveAreaIsMeasuredOnce) {
   EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kInval);
   EXPECT_FALSE(answer) << "the firmware was not asked";
   EXPECT_EQ(psp.guest(guest().firmware_handle())->digest, digest);
-  EXPECT_EQ(code(vcpu->registers()), Errno::kInval) << "they are the guest's secret";
+  EXPECT_EQ(code(registers()), Errno::kInval) << "they are the guest's secret";
 }
 
 // sev_es_sync_vmsa(): guest_debug, and DR7 beyond DR7_FIXED_1.
@@ -207,18 +207,23 @@ TEST_F(SnpLaunch, AVcpuThatIsDebuggedIsNotMeasured) {
   ASSERT_TRUE(guest().init2(0, 0, 0, answer));
   make_vcpu();
   ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
-  ASSERT_TRUE(vcpu->set_guest_debug({.control = 1}));
+  const auto debug = [this](const GuestDebug& how, std::uint64_t dr7) {
+    const schedule::Lock lock(vcpu->mutex());
+    ASSERT_TRUE(vcpu->set_guest_debug(how));
+    ASSERT_TRUE(vcpu->x86().set_debug_registers({.dr7 = dr7}));
+  };
+  debug({.control = 1}, 0x400);
   EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kInval);
-  ASSERT_TRUE(vcpu->set_guest_debug({}));
-  ASSERT_TRUE(vcpu->x86().set_debug_registers({.dr7 = 0x401}));
+  debug({}, 0x401);
   EXPECT_EQ(code(guest().launch_finish({}, answer)), Errno::kInval);
-  ASSERT_TRUE(vcpu->x86().set_debug_registers({}));
+  debug({}, 0x400);
   EXPECT_TRUE(guest().launch_finish({}, answer));
 }
 
 TEST_F(SnpLaunch, RegistersAreTheGuestsSecretFromFinishOn) {
   launch({0xf4});
-  EXPECT_EQ(code(vcpu->registers()), Errno::kInval);
+  EXPECT_EQ(code(registers()), Errno::kInval);
+  const schedule::Lock lock(vcpu->mutex());
   EXPECT_EQ(code(vcpu->set_registers({})), Errno::kInval);
 }
 

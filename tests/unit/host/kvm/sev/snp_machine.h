@@ -125,6 +125,10 @@ class SnpMachine : public testing::Test {
     set_long_mode();
     ASSERT_TRUE(guest().launch_finish({}, answer));
   }
+  Result<hw::CpuRegisters> registers() {
+    const schedule::Lock lock(vcpu->mutex());
+    return vcpu->registers();
+  }
   Result<VcpuExit> run(const VcpuCompletion& completion = {}) {
     const schedule::Lock lock(vcpu->mutex());
     return vcpu->run(program, completion, {});
