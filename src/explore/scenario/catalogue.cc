@@ -62,6 +62,7 @@ std::span<const MachineScenario> catalogue() {
     add_adversary_scenarios(all);
     add_meddling_scenarios(all);
     add_key_scenarios(all);
+    add_invalidation_scenarios(all);
     add_translation_scenarios(all);
     add_private_page_scenarios(all);
     add_known_scenarios(all);

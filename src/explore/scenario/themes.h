@@ -34,6 +34,7 @@ void add_ioeventfd_scenarios(std::vector<MachineScenario>& all);
 void add_adversary_scenarios(std::vector<MachineScenario>& all);
 void add_meddling_scenarios(std::vector<MachineScenario>& all);
 void add_key_scenarios(std::vector<MachineScenario>& all);
+void add_invalidation_scenarios(std::vector<MachineScenario>& all);
 void add_translation_scenarios(std::vector<MachineScenario>& all);
 void add_private_page_scenarios(std::vector<MachineScenario>& all);
 void add_known_scenarios(std::vector<MachineScenario>& all);

@@ -88,10 +88,13 @@ Result<void> TdxVm::guest_enables_dma(Bdf bdf) {
   });
 }
 
+void TdxVm::invalidate_for_guest() {
+  if (!commit_for_guest()) vm_.bug("what the guest has IOMMUs forget could not be queued");
+}
+
 /// Nobody's public host does this yet. As many descriptors as the queue has room for go at once:
-/// of several requests the module counts the waits too. The guest never hears of what cannot be
-/// queued, so that its VM is given up, as for other SEAMCALLs that must not fail (KVM_BUG_ON).
-Result<void> TdxVm::invalidate_for_guest() {
+/// of several requests the module counts the waits too.
+Result<void> TdxVm::commit_for_guest() {
   TEEIO_ASSIGN(const Hpa status, host_.memory().alloc_page());
   Result<void> done;
   for (std::uint32_t iommu = 0; done && iommu < host_.iommu_count(); ++iommu)
@@ -129,8 +132,7 @@ VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
     vcpu.cpu()->set_registers(regs);
     return GuestCallAction::kResume;
   }
-  if (result.invalidations && !invalidate_for_guest())
-    vm_.bug("what the guest has IOMMUs forget could not be queued");
+  if (result.invalidations) invalidate_for_guest();
   put_outputs(regs, result.leaf);
   vcpu.cpu()->set_registers(regs);
   return GuestCallAction::kResume;

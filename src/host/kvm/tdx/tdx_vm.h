@@ -86,6 +86,10 @@ class TdxVm final : public VmOps {
   /// TD meanwhile. Errors: ENXIO no vCPU; EIO it cannot enter; those of `leaves`.
   using GuestLeaves = std::function<Result<void>(tdx::Module& module, Hpa vp)>;
   Result<void> as_guest(const GuestLeaves& leaves) TEEIO_EXCLUDES(played_lock_);
+  /// TDX_IOTLB_INV_REQUEST: each IOMMU gets what the guest asked for. The guest never hears of
+  /// what cannot be queued, so that its VM is given up, as for other SEAMCALLs that must not
+  /// fail (KVM_BUG_ON).
+  void invalidate_for_guest();
   void destroy(Vm& vm) override;
 
  private:
@@ -101,8 +105,7 @@ class TdxVm final : public VmOps {
   Result<void> ensure_table(Gpa gpa);
   Error refused(const tdx::LeafResult& result, std::string_view why);
   GuestCallAction guest_leaf(Vcpu& vcpu, VcpuExit& exit);
-  /// TDX_IOTLB_INV_REQUEST: each IOMMU gets what the guest asked for.
-  Result<void> invalidate_for_guest();
+  Result<void> commit_for_guest();
   Result<void> commit_for_guest(std::uint32_t iommu, Hpa status);
   GuestCallAction vmcall(Vcpu& vcpu, VcpuExit& exit);
   /// Gets who plays the guest out of the TD, as kvm_make_all_cpus_request() does a vCPU.
