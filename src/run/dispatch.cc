@@ -122,6 +122,8 @@ constexpr Row kRows[] = {
     {SYS_fork, kAlways, "fork", on_new_process},
     {SYS_vfork, kAlways, "vfork", on_new_process},
 
+    {SYS_kill, kEverybody, "kill", on_kill},
+
     {SYS_setuid, kAlways, "setuid", on_new_user},
     {SYS_setreuid, kAlways, "setreuid", on_new_user},
     {SYS_setresuid, kAlways, "setresuid", on_new_user},

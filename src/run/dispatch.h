@@ -85,6 +85,7 @@ Reply on_exec(Call& call, const Row& row);
 Reply on_root_change(Call& call, const Row& row);
 // calls_process.cc
 Reply on_new_process(Call& call, const Row& row);
+Reply on_kill(Call& call, const Row& row);
 Reply on_new_user(Call& call, const Row& row);
 
 /// The place that a call's path argument names; a path that cannot be read is

@@ -96,6 +96,9 @@ Tests tests_of(Shape shape) {
     case Shape::kCollapse:
       tests.push_back(low(2, BPF_JEQ, kMadvCollapse, Then::kNotify));
       break;
+    case Shape::kEverybody:
+      tests.push_back(low(0, BPF_JEQ, 0xffffffff, Then::kNotify));
+      break;
     case Shape::kFcntl:
       tests.push_back(low(1, BPF_JEQ, F_GETFD, Then::kAllow));
       tests.push_back(low(1, BPF_JEQ, F_SETFD, Then::kAllow));

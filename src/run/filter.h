@@ -28,10 +28,11 @@ enum class Shape : std::uint8_t {
   /// The same where KVM is the host's own: of KVM's calls on other descriptors only those on
   /// devices, one of which may be ours, and KVM_RUN on none.
   kIoctlHostKvm,
-  kMmap,      ///< not anonymous, and our fd or a region offset
-  kFcntl,     ///< of our fd, but for F_GETFD and F_SETFD
-  kCollapse,  ///< madvise() with MADV_COLLAPSE
-  kAbsent,    ///< never reaches us: ENOSYS
+  kMmap,       ///< not anonymous, and our fd or a region offset
+  kFcntl,      ///< of our fd, but for F_GETFD and F_SETFD
+  kCollapse,   ///< madvise() with MADV_COLLAPSE
+  kEverybody,  ///< kill() of process -1
+  kAbsent,     ///< never reaches us: ENOSYS
 };
 
 struct FilterRow {

@@ -39,6 +39,15 @@ pid_t parent_of(int proc, const char* name) {
   return name_end != nullptr && std::sscanf(name_end, ") %*c %d", &parent) == 1 ? parent : 0;
 }
 
+bool descends_from_us(pid_t pid) {
+  while (pid > 1) {
+    const auto stat = process_stat(pid);
+    pid = stat ? stat->parent : 0;
+    if (pid == ::getpid()) return true;
+  }
+  return false;
+}
+
 /// Every child of this process, whichever of its threads is the parent. Not every
 /// kernel has /proc/PID/task/TID/children. Allocates nothing: memory may be what we die of.
 void kill_children() {
@@ -75,15 +84,17 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
 
 std::vector<pid_t> descendants() {
   std::vector<pid_t> found{::getpid()};
-  if (::access(children_path(::getpid(), ::getpid()).c_str(), R_OK) != 0)
+  if (::access(children_path(::getpid(), ::getpid()).c_str(), R_OK) != 0) {
     found = numbered_entries("/proc");
-  else
+    std::erase_if(found, [](pid_t pid) { return !descends_from_us(pid); });
+  } else {
     for (std::size_t i = 0; i < found.size(); ++i)
       for (const int tid : numbered_entries(proc_path(found[i], "task"))) {
         std::istringstream children(read_file(children_path(found[i], tid)));
         for (pid_t pid = 0; children >> pid;)
           if (std::ranges::find(found, pid) == found.end()) found.push_back(pid);
       }
+  }
   std::erase(found, ::getpid());
   return found;
 }

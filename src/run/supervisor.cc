@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -34,6 +35,9 @@ int status_of(int wait_status) {
 std::string name_of_the_dead(pid_t pid) {
   std::string name = read_file(proc_path(pid, "comm"));
   if (name.ends_with('\n')) name.pop_back();
+  // The program chose it (PR_SET_NAME), and it becomes part of a line.
+  std::ranges::replace_if(
+      name, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, '?');
   return name;
 }
 

@@ -149,6 +149,14 @@ TEST(Filter, NewNumbersOfDup2AreTrappedWhereNumbersAreRemembered) {
   EXPECT_EQ(verdict(SYS_dup3, {800, 5}), kAllow);
 }
 
+TEST(Filter, KillIsTrappedForEverybodyOnly) {
+  EXPECT_EQ(verdict(SYS_kill, {0xffffffff, 9}), kNotify);
+  EXPECT_EQ(verdict(SYS_kill, {~std::uint64_t{0}, 0}), kNotify);
+  EXPECT_EQ(verdict(SYS_kill, {0, 9}), kAllow);
+  EXPECT_EQ(verdict(SYS_kill, {0xfffffffe, 9}), kAllow);
+  EXPECT_EQ(verdict(SYS_kill, {1234, 9}), kAllow);
+}
+
 TEST(Filter, RingsAreAbsentAndOtherAbisTrapped) {
   EXPECT_EQ(verdict(SYS_io_uring_setup, {}), SECCOMP_RET_ERRNO | unsigned{ENOSYS});
   EXPECT_EQ(verdict(SYS_getpid, {}), kAllow);
