@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "base/files.h"
 #include "explore/scenario/text.h"
@@ -30,6 +31,7 @@ class Parser {
     for (auto* parts : {&scenario_.setup, &scenario_.threads, &scenario_.finish})
       for (TextPart& part : *parts)
         for (TextStep& step : part.steps) TEXT_TRY(find_victim(step));
+    TEXT_TRY(everybody_is_met());
     TEXT_TRY(head_.fits(scenario_));
     if (!scenario_.fails.empty() && scenario_.failures == 0) scenario_.failures = 1;
     scenario_.processes = static_cast<std::uint32_t>(processes_.size());
@@ -333,6 +335,27 @@ class Parser {
         return wrong(line.front(), fmt::format("this thread met at `{}` in line {}: all go on "
                                                "from there, and a further place has another name",
                                                where, before.line));
+    return {};
+  }
+
+  /// A name that is misspelt, or that the others have in no loop, would hold nobody up. Of a loop
+  /// others may make fewer rounds.
+  Parsed<> everybody_is_met() const {
+    const auto place = [](const TextStep& step) {
+      const std::string& name = step.texts.front();
+      return step.round == 0 ? name : name.substr(0, name.rfind(' '));
+    };
+    std::map<std::string, std::set<const TextPart*>> threads;
+    for (const TextPart& thread : scenario_.threads)
+      for (const TextStep& step : thread.steps)
+        if (step.call->meets) threads[place(step)].insert(&thread);
+    for (const TextPart& thread : scenario_.threads)
+      for (const TextStep& step : thread.steps)
+        if (step.call->meets && threads.at(place(step)).size() == 1)
+          return std::unexpected(
+              TextProblem{step.line, 1,
+                          fmt::format("only this thread meets at `{}`: it would wait for nobody",
+                                      step.texts.front())});
     return {};
   }
 

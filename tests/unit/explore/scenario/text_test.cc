@@ -274,9 +274,10 @@ constexpr std::string_view kMeeting =
 
 TEST(TextScenario, ThreadsThatMeetWaitForEachOther) {
   EXPECT_EQ(verdict_of(kMeeting), "holds");
-  EXPECT_THAT(verdict_of(replaced(kMeeting, "  meet there\n  KVM", "  KVM")),
-              HasSubstr("answered ok, not EBADF"))
-      << "it does not come to the meeting";
+  EXPECT_EQ(refusal_of(replaced(kMeeting, "  meet there\n  KVM", "  meet their\n  KVM")),
+            "f.scenario:7:1: only this thread meets at `there`: it would wait for nobody");
+  EXPECT_EQ(refusal_of("scenario a\nthread a\n  meet x\nthread b\n  repeat 2\n  meet x\n  end\n"),
+            "f.scenario:3:1: only this thread meets at `x`: it would wait for nobody");
   EXPECT_THAT(refusal_of("scenario a\nsetup\n  meet x\nthread t\n  meet x\n"),
               HasSubstr(":3:3: threads meet each other"));
 }
