@@ -1,8 +1,11 @@
 #include "run/order.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -77,14 +80,36 @@ Order::Order(const Plan& plan)
   std::ranges::sort(changes_);
 }
 
+/// The program's processes: `caller`, and whom we have started, whether they made a call or not.
+std::vector<pid_t> Order::processes(pid_t caller) const {
+  const pid_t self = ::getpid();
+  std::vector<pid_t> found{self};
+  if (caller != self) found.push_back(caller);
+  for (std::size_t i = 0; i < found.size(); ++i)
+    for (const pid_t tid : numbered_entries(proc_ + '/' + std::to_string(found[i]) + "/task")) {
+      std::istringstream children(read_file(task_file(proc_, found[i], tid, "children")));
+      for (pid_t pid = 0; children >> pid;)
+        if (std::ranges::find(found, pid) == found.end()) found.push_back(pid);
+    }
+  if (caller != self) std::erase(found, self);
+  return found;
+}
+
 /// By age, so that each run of a program gives the same thread the same priority. Numbers begin
 /// anew where there are no more; they tell who was born in one tick of the clock.
-void Order::look_for_threads(pid_t pid) {
-  std::vector<std::pair<std::uint64_t, pid_t>> threads;
-  for (const pid_t tid : numbered_entries(proc_ + '/' + std::to_string(pid) + "/task"))
-    if (const auto life = life_of(proc_, pid, tid)) threads.emplace_back(life->born, tid);
+void Order::look_for_threads(pid_t caller) {
+  struct Found {
+    std::uint64_t born;
+    pid_t tid;
+    pid_t pid;
+    auto operator<=>(const Found&) const = default;
+  };
+  std::vector<Found> threads;
+  for (const pid_t pid : processes(caller))
+    for (const pid_t tid : numbered_entries(proc_ + '/' + std::to_string(pid) + "/task"))
+      if (const auto life = life_of(proc_, pid, tid)) threads.push_back({life->born, tid, pid});
   std::ranges::sort(threads);
-  for (const auto& [born, tid] : threads) meet(pid, tid, born);
+  for (const Found& thread : threads) meet(thread.pid, thread.tid, thread.born);
 }
 
 void Order::meet(pid_t pid, pid_t tid, std::optional<std::uint64_t> born) {

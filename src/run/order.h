@@ -64,7 +64,8 @@ class Order {
     std::uint64_t since_ns;
   };
 
-  void look_for_threads(pid_t pid) TEEIO_REQUIRES(mutex_);
+  [[nodiscard]] std::vector<pid_t> processes(pid_t caller) const;
+  void look_for_threads(pid_t caller) TEEIO_REQUIRES(mutex_);
   /// `born` none: not known.
   void meet(pid_t pid, pid_t tid, std::optional<std::uint64_t> born) TEEIO_REQUIRES(mutex_);
   /// Another one at its call, or who may come to one, is before `tid`.

@@ -160,6 +160,20 @@ struct FakeProc {
   const std::string path = testing::TempDir() + "order_test." + std::to_string(::getpid());
 };
 
+TEST(Order, AProcessThatHasMadeNoCallYetHasItsPlace) {
+  const FakeProc proc;
+  proc.thread(1, 1, 100, 'S');
+  proc.thread(2, 2, 200);
+  const auto waited = [&] {
+    return overtakings_of(proc.path, [&](Order& order) { call(order, 1, 1); });
+  };
+  EXPECT_EQ(waited(), kNobody) << "nobody says that it is of the program";
+  std::ofstream(proc.task(1, 1) / "children") << "2 ";
+  const std::string with_child = waited();
+  EXPECT_GE(std::ranges::count(with_child, '1'), 3) << with_child;
+  EXPECT_GE(std::ranges::count(with_child, '0'), 3) << with_child;
+}
+
 TEST(Order, TheOlderThreadComesFirstWhateverItsNumber) {
   const FakeProc proc;
   proc.thread(1, 10, 99'999);
