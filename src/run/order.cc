@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <compare>
 #include <cstdio>
 #include <sstream>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "run/dispatch.h"
 #include "run/numbered_entries.h"
