@@ -1,7 +1,9 @@
 #include "cli/collect_evidence.h"
 
 #include "serve/validate/bench.h"
+#include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
+#include "wire/spdm_measurements.h"
 
 namespace teeio::cli {
 namespace {
@@ -23,24 +25,36 @@ std::expected<validate::Target, std::string> target_of(const CollectFrom& from) 
   return target;
 }
 
-/// The last messages of these codes, as they went over this connection.
-Bytes messages(const validate::Heard& heard, std::initializer_list<wire::SpdmCode> codes) {
-  Writer out;
-  for (const wire::SpdmCode code : codes)
-    if (const Bytes* message = heard.last(code); message != nullptr) out.bytes(*message);
-  return out.take();
+/// The last request of this code, as it went over this connection.
+void add_request(Writer& out, const validate::Heard& heard, wire::SpdmCode code) {
+  if (const Bytes* const message = heard.last(code)) out.bytes(*message);
 }
+/// The last such answer, without what its transport padded it with: DOE has whole DWORDs.
+template <class Answer, class... Sizes>
+void add_answer(Writer& out, const validate::Heard& heard, const Sizes&... sizes) {
+  const Bytes* const message = heard.last(Answer::kCode);
+  if (message == nullptr) return;
+  const auto decoded = Answer::decode(*message, sizes...);
+  out.bytes(decoded ? decoded->wire : ByteView(*message));
+}
+
 Bytes agreement(const validate::Heard& heard) {
-  using enum wire::SpdmCode;
-  return messages(heard, {kGetVersion, kVersion, kGetCapabilities, kCapabilities,
-                          kNegotiateAlgorithms, kAlgorithms});
+  Writer out;
+  add_request(out, heard, wire::SpdmCode::kGetVersion);
+  add_answer<wire::SpdmVersionResponse>(out, heard);
+  add_request(out, heard, wire::SpdmCode::kGetCapabilities);
+  add_answer<wire::SpdmCapabilities>(out, heard);
+  add_request(out, heard, wire::SpdmCode::kNegotiateAlgorithms);
+  add_answer<wire::SpdmAlgorithms>(out, heard);
+  return out.take();
 }
 /// What a device without signatures said: nobody can verify it, but it can be shown.
 Bytes unsigned_transcript(const validate::Heard& heard, std::uint8_t version) {
-  using enum wire::SpdmCode;
   Writer out;
   if (version >= wire::kSpdmVersion12) out.bytes(agreement(heard));
-  return out.bytes(messages(heard, {kGetMeasurements, kMeasurements})).take();
+  add_request(out, heard, wire::SpdmCode::kGetMeasurements);
+  add_answer<wire::SpdmMeasurements>(out, heard, wire::SpdmSizes{});
+  return out.take();
 }
 
 /// The chain of the slot and measurements, over a connection that is negotiated.

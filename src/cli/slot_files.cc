@@ -31,6 +31,8 @@ void warn(const std::string& file, const crypto::CertificateChain& chain) {
   constexpr std::uint64_t kSecondNs = 1'000'000'000;
   if (const auto problem = crypto::chain_problem(chain))
     complain("teeio serve: {}: warning: the chain does not verify: {}\n", file, *problem);
+  if (const auto problem = crypto::usage_problem(chain, crypto::SpdmEnd::kResponder))
+    complain("teeio serve: {}: warning: the chain does not verify: {}\n", file, *problem);
   const auto now = static_cast<std::int64_t>(serve::world_time_ns() / kSecondNs);
   if (const auto problem = crypto::validity_problem(chain, now))
     complain("teeio serve: {}: warning: {}\n", file, *problem);

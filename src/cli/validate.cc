@@ -207,13 +207,23 @@ std::string why_no_machine(const machine::Config& config, const validate::Target
              : fmt::format("--machine: {} has no TEE-I/O card", config.name);
 }
 
+/// The first ID of --case that no case begins with; empty: each has one.
+std::string_view unmatched(const std::vector<std::string>& wanted, const Cases& cases) {
+  for (const std::string& id : wanted)
+    if (std::ranges::none_of(cases, [&](const auto& one) { return one.id.starts_with(id); }))
+      return id;
+  return {};
+}
+
 int judge(const ValidateArguments& arguments) {
   const bool on_bus = !arguments.pci.empty() || !arguments.mctp.empty();
   // What is there is more than what runs unasked.
   const bool lists_all = arguments.list && arguments.suites.empty() && arguments.cases.empty();
   const auto cases = validate::plan(lists_all ? every_suite() : arguments.suites, arguments.cases,
                                     on_bus ? validate::Where::kBus : validate::Where::kSocket);
-  if (cases.empty()) return wrong_use("validate", "--case: no case has such an ID");
+  if (const std::string_view none = unmatched(arguments.cases, cases); !none.empty())
+    return wrong_use("validate", fmt::format("--case {}: no case has such an ID{}", none,
+                                             arguments.suites.empty() ? "" : " in the --suite"));
   if (arguments.list) return list_cases(cases);
   if (arguments.target.empty() && !on_bus) return wrong_use("validate", "HOST:PORT is missing");
   auto target = target_of(arguments);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "crypto/certificate.h"
 
@@ -17,6 +18,13 @@ namespace teeio::crypto {
                                                        const TrustAnchors& anchors);
 /// The same, with the chain's own first certificate as the anchor.
 [[nodiscard]] std::optional<std::string> chain_problem(const CertificateChain& chain);
+
+enum class SpdmEnd : std::uint8_t { kResponder, kRequester };
+/// Why the leaf may not authenticate this end: its extended key usage has DMTF's purpose of the
+/// other end alone. nullopt: it may; one without either purpose may be anybody's. Source: DSP0274
+/// 1.2, "Leaf certificate"; libspdm's libspdm_crypt_cert.c, libspdm_verify_leaf_cert_spdm_eku().
+[[nodiscard]] std::optional<std::string_view> usage_problem(const CertificateChain& chain,
+                                                            SpdmEnd end);
 
 /// The first certificate that is not valid at `unix_time` (seconds), and since or until
 /// when; nullopt: all are. Verifiers without a clock never notice.

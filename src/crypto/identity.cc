@@ -82,8 +82,7 @@ void add_extensions(X509* certificate, X509* issuer, Role role, const LeafExtras
   if (role != Role::kRoot)
     add_extension(certificate, context, NID_authority_key_identifier, "keyid");
   if (!device) return;
-  add_extension(certificate, context, NID_ext_key_usage,
-                std::string(kOidResponderAuth) + "," + kOidRequesterAuth);
+  add_extension(certificate, context, NID_ext_key_usage, extras.purposes);
   // DSP0274 1.2, "Subject alternative name": manufacturer, product, serial number.
   add_extension(certificate, context, NID_subject_alt_name,
                 std::string("otherName:") + kOidDeviceInfo + ";UTF8:" + extras.device_info);
@@ -154,10 +153,14 @@ Result<Pki> make_pki(const PkiSpec& spec, const LeafExtras& extras) {
 }
 
 Result<Identity> make_sibling(const Pki& pki, const PkiSpec& spec, const LeafExtras& extras) {
+  return make_sibling(pki, spec, extras, PrivateKey::generate(spec.type));
+}
+
+Result<Identity> make_sibling(const Pki& pki, const PkiSpec& spec, const LeafExtras& extras,
+                              PrivateKey key) {
   if (spec.name.empty() || spec.name.size() > kMaxName)
     return fail(Errno::kInval, "a certificate's name has 1 to 64 bytes");
   const auto above = pki.device.chain.certificates().first(2);
-  PrivateKey key = PrivateKey::generate(spec.type);
   const Certificate leaf = issue(Role::kDevice, spec, spec.name, key,
                                  {pki.intermediate_key, above[1].handle().get()}, extras);
   return Identity{CertificateChain::of({above[0], above[1], leaf}), std::move(key)};

@@ -223,7 +223,10 @@ bool read_extension(ByteView id, bool critical, ByteView value, unsigned& seen,
   };
   if (kBasicConstraints.is(id)) return first(kSeenBasic) && read_basic_constraints(value, out);
   if (kKeyUsage.is(id)) return first(kSeenUsage) && read_key_usage(value, out);
-  if (kExtendedUsage.is(id)) return first(kSeenExtended) && is_usage_list(value);
+  if (kExtendedUsage.is(id)) {
+    out.extended_usage = value;
+    return first(kSeenExtended) && is_usage_list(value);
+  }
   if (kAlternativeName.is(id)) return first(kSeenNames) && is_plain_alternative(value);
   if (critical) return false;
   if (kSubjectKeyId.is(id)) {

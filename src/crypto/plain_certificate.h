@@ -31,6 +31,7 @@ struct PlainCertificate {
   bool is_ca = false;
   std::optional<std::uint64_t> path_length;
   std::optional<std::uint16_t> key_usage;  ///< bit n of the BIT STRING is 1 << n
+  ByteView extended_usage;                 ///< ExtKeyUsageSyntax, DER; empty: absent
   ByteView subject_key_id;
   ByteView authority_key_id;
   bool hardware_identity = false;

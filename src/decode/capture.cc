@@ -69,18 +69,21 @@ void Capture::find_sender(const wire::PcapPacket& packet) {
     if (packet.data.empty()) sender_ = Sender::kResponder;
     return;
   }
-  known_ = Known::kRecorded;
+  // pcapng leaves open at which end the capture was made: at the device's, unless a message of
+  // the capture says otherwise.
+  known_ = to_device_ ? Known::kRecorded : Known::kGuessed;
   const auto to_device = to_device_.value_or(wire::PcapDirection::kInbound);
   sender_ = direction_ == to_device ? Sender::kRequester : Sender::kResponder;
 }
 
-/// What an SPDM code outside of sessions says about the sender. A recorded direction is
-/// believed instead: a responder under test is sent responses, too.
-void Capture::note_direction(Sender by_code) {
-  if (known_ == Known::kRecorded && to_device_) return;
-  if (known_ == Known::kRecorded && by_code == Sender::kRequester) to_device_ = direction_;
-  if (known_ == Known::kRecorded && !to_device_) return;
-  sender_ = by_code;
+/// What the message itself says about the sender. Once that has told which recorded direction is
+/// whose, the direction is believed instead: a responder under test is sent responses, too, so that
+/// requests alone tell.
+void Capture::note_direction(Sender by_message) {
+  if (known_ == Known::kRecorded) return;
+  if (direction_ != wire::PcapDirection::kUnknown && by_message == Sender::kRequester)
+    to_device_ = direction_;
+  sender_ = by_message;
   if (known_ == Known::kGuessed) known_ = Known::kByMessage;
 }
 
@@ -138,7 +141,16 @@ void Capture::read_doe(ByteView packet) {
   f.bytes("payload", object->payload);
 }
 
+/// Of DOE discovery: a response has a type or a next index (but for a device that has nothing
+/// else), where a request has zeros. Source: PCIe 6.30.1.1; libspdm, pcidoe.h.
+void Capture::find_discovery_sender(ByteView payload) {
+  const auto m = wire::DoeDiscoveryResponse::decode(payload);
+  if (!m || direction_ == wire::PcapDirection::kUnknown) return;  // turns tell as well
+  note_direction(m->type != 0 || m->next_index != 0 ? Sender::kResponder : Sender::kRequester);
+}
+
 void Capture::read_discovery(ByteView payload) {
+  find_discovery_sender(payload);
   Message& entry = add("DOE", "DISCOVERY", {});
   Fields& f = entry.fields;
   if (sender_ == Sender::kRequester) {
@@ -166,7 +178,8 @@ void Capture::find_mctp_sender(const wire::MctpPacketHeader& header) {
   if (tags_tell_) {
     sender_ = owner ? Sender::kRequester : Sender::kResponder;
     known_ = Known::kByMessage;
-  } else if ((header.flags & MctpAssembler::kStart) == 0) {
+  } else if ((header.flags & MctpAssembler::kStart) == 0 &&
+             direction_ == wire::PcapDirection::kUnknown) {
     sender_ = other(sender_);  // no turn is taken within a message
   }
 }
@@ -183,7 +196,7 @@ void Capture::read_mctp(ByteView packet) {
   if (*whole) return read_mctp_message(**whole, {});
   Message& fragment = add("MCTP", "FRAGMENT", {});
   if (mctp_.cut_one_off())
-    fragment.problem = "the last MCTP packet of the message before this one is not in the capture";
+    fragment.problem = "the message before this one lacks its last MCTP packet";
   Fields& f = fragment.fields;
   f.number("source", header->source);
   f.number("destination", header->destination);
@@ -209,10 +222,7 @@ void Capture::read_secured(ByteView record, std::size_t sequence_size) {
   const Place place{.session = secured->session_id};
   const auto opened = keys_.open(*secured, sender_);
   if (opened) {
-    if (known_ != Known::kRecorded) {
-      sender_ = opened->sender;
-      known_ = Known::kByMessage;
-    }
+    note_direction(opened->sender);
     const Bytes& inside = opened->application;
     if (link_ == wire::LinkType::kMctp) return read_mctp_message(inside, place);
     return read_spdm(inside, place);

@@ -70,10 +70,11 @@ class Capture {
 
   [[nodiscard]] Conversation& conversation();
   void find_sender(const wire::PcapPacket& packet);
-  void note_direction(Sender by_code);
+  void note_direction(Sender by_message);
   void read_data(ByteView data);
   void read_doe(ByteView packet);
   void read_discovery(ByteView payload);
+  void find_discovery_sender(ByteView payload);
   void read_mctp(ByteView packet);
   void find_mctp_sender(const wire::MctpPacketHeader& header);
   void read_mctp_message(ByteView message, const Place& place);

@@ -31,11 +31,13 @@ Result<std::optional<ByteView>> MctpAssembler::add(const wire::MctpPacketHeader&
              .first;
   }
   if (at == open_.end())
-    return fail(Errno::kInval, "the message's first MCTP packet is not in the capture");
+    return fail(Errno::kInval, "the MCTP packet belongs to no message that goes on here");
   Open& message = at->second;
   if (sequence != message.next_sequence) {
     open_.erase(at);
-    return fail(Errno::kInval, "an MCTP packet before this one is not in the capture");
+    return fail(
+        Errno::kInval,
+        "the MCTP packet is not the next one of its message: one is missing, twice or elsewhere");
   }
   if (message.bytes.size() + payload.size() > kMaxMessage) {
     open_.erase(at);

@@ -1,6 +1,5 @@
 #include "decode/print.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -143,8 +142,18 @@ void add_fields(Text& out, const Fields& fields) {
 void append_text(Text& out, const Message& message, std::uint64_t start_ns, Detail detail) {
   constexpr std::uint64_t kSecondUs = 1'000'000;
   const std::string_view between = detail == Detail::kLine ? " " : "\n        ";
-  const std::uint64_t since_us = (message.time_ns - std::min(start_ns, message.time_ns)) / 1000;
-  out.add_number(message.packet, 5, ' ').add(' ').add_number(since_us / kSecondUs, 4, ' ');
+  const bool earlier = message.time_ns < start_ns;  // than the capture's first packet
+  const std::uint64_t since_us =
+      (earlier ? start_ns - message.time_ns : message.time_ns - start_ns) / 1000;
+  out.add_number(message.packet, 5, ' ').add(' ');
+  const std::uint64_t seconds = since_us / kSecondUs;
+  if (earlier) {
+    if (seconds < 100) out.add(' ');
+    if (seconds < 10) out.add(' ');
+    out.add('-').add_number(seconds);
+  } else {
+    out.add_number(seconds, 4, ' ');
+  }
   out.add('.').add_number(since_us % kSecondUs, 6, '0');
   out.add(arrow(message)).add(std::size_t{2} * message.depth, ' ');
   if (message.connection) out.add('#').add_number(*message.connection).add(' ');

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/hex.h"
-#include "crypto/dice.h"
+#include "crypto/dmtf_oids.h"
 #include "crypto/hash.h"
 #include "crypto/issue.h"
 #include "crypto/random.h"
@@ -31,16 +31,6 @@ Bytes sha384(ByteView bytes) {
 crypto::PkiSpec spec(crypto::KeyType type, std::string name) {
   return {.type = type, .hash = crypto::fitting_hash(type), .name = std::move(name)};
 }
-crypto::LeafExtras device_named(std::string info) {
-  return {.device_info = std::move(info), .extensions = {}};
-}
-crypto::LeafExtras with_dice(std::uint8_t svn, std::uint8_t flags) {
-  crypto::LeafExtras extras = device_named("teeio:corpus:dice");
-  extras.extensions = {{crypto::kOidDiceTcbInfo, dice_tcb_info(svn, flags)},
-                       {crypto::kOidDiceUeid, dice_ueid()}};
-  return extras;
-}
-
 /// Changes the evidence inside of a bundle; what firmware vouched for follows, since it
 /// saw what the attacker gave it.
 template <class Change>
@@ -100,6 +90,7 @@ class Corpus {
   void forms();
   void questions();
   void guests();
+  void purposes();
 
   crypto::SeededRandom random_{kSeed};
   crypto::Pki pki_;
@@ -126,6 +117,7 @@ Corpus::Corpus()
   forms();
   questions();
   guests();
+  purposes();
 }
 
 Bundle Corpus::bundle(const crypto::Identity& identity, const DeviceState& state, Asking asking) {
@@ -359,6 +351,23 @@ void Corpus::questions() {
          {"measurements.others"}, "likewise, and the device says how many it has");
   refuse("debugged-part", "policy.toml", bundle(pki_.device, {.debug = 2, .has_sound_part = true}),
          {"measurements.debug"}, "of a device's two modes the second is debugged");
+}
+
+/// A device that changes while it is asked, and one whose certificate is for another purpose.
+void Corpus::purposes() {
+  refuse("updated", "policy.toml",
+         bundle(pki_.device, {.next_firmware = "corpus firmware 2.2"}, {.indices = {2, 7, 254}}),
+         {"measurements.change"}, "other firmware was loaded after the good one was measured");
+  crypto::LeafExtras requester = device_named("teeio:corpus:2");
+  requester.purposes = crypto::kOidRequesterAuth;
+  const auto other = must(crypto::make_sibling(
+      pki_, spec(crypto::KeyType::kP384, "corpus requester"), requester, sibling_.key));
+  refuse("other-purpose", "fleet.toml",
+         changed(bundle(sibling_, {}),
+                 [&](spdm::Evidence& e) {
+                   e.chain = encode_spdm_chain(other.chain, crypto::HashAlgorithm::kSha384);
+                 }),
+         {"chain.usage"}, "the leaf certificate is for requesters alone");
 }
 
 /// What guests prove of themselves; these files come as they are.

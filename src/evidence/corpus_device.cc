@@ -1,6 +1,7 @@
 #include "evidence/corpus_device.h"
 
 #include "base/check.h"
+#include "crypto/dice.h"
 #include "crypto/random.h"
 #include "spdm/requester.h"
 #include "spdm/responder.h"
@@ -46,6 +47,20 @@ class Transcript final : public spdm::Observer {
  private:
   void add(ByteView spdm) { said_.emplace_back(spdm.begin(), spdm.end()); }
   std::vector<Bytes> said_;
+};
+
+/// A device that is given another firmware once it was asked.
+class Device final : public spdm::MeasurementSource {
+ public:
+  explicit Device(DeviceState state) : state_(std::move(state)) {}
+  [[nodiscard]] std::vector<spdm::Measurement> measurements() override {
+    auto now = measurements_of(state_);
+    if (!state_.next_firmware.empty()) state_.firmware = state_.next_firmware;
+    return now;
+  }
+
+ private:
+  DeviceState state_;
 };
 
 std::vector<std::uint8_t> versions_up_to(std::uint8_t version) {
@@ -106,7 +121,7 @@ std::vector<spdm::Measurement> measurements_of(const DeviceState& state) {
 }
 
 Bundle prove(const crypto::Identity& identity, const DeviceState& state, const Asking& asking) {
-  spdm::FixedMeasurements measured(measurements_of(state));
+  Device measured(state);
   spdm::FixedCredentials credentials(identity);
   spdm::ResponderConfig device;
   device.credentials = &credentials;
@@ -178,5 +193,15 @@ Bytes dice_tcb_info(std::uint8_t svn, std::uint8_t flags) {
 }
 
 Bytes dice_ueid() { return der(0x30, der(0x04, octets({0x01, 0xc0, 0xff, 0xee, 0x00, 0x01}))); }
+
+crypto::LeafExtras device_named(std::string info) {
+  return {.device_info = std::move(info), .extensions = {}};
+}
+crypto::LeafExtras with_dice(std::uint8_t svn, std::uint8_t flags) {
+  crypto::LeafExtras extras = device_named("teeio:corpus:dice");
+  extras.extensions = {{crypto::kOidDiceTcbInfo, dice_tcb_info(svn, flags)},
+                       {crypto::kOidDiceUeid, dice_ueid()}};
+  return extras;
+}
 
 }  // namespace teeio::evidence

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "crypto/issue.h"
 #include "evidence/object.h"
 #include "spdm/credentials.h"
 
@@ -25,6 +26,7 @@ T must(Result<T> made) {
 /// The values of a device that a policy looks at.
 struct DeviceState {
   std::string firmware = "corpus firmware 2.1";
+  std::string next_firmware{};  ///< from its second answer on; empty: the same
   std::uint64_t svn = 7;
   std::uint32_t debug = 0;  ///< device mode state
   bool has_firmware_block = true;
@@ -50,5 +52,10 @@ struct Asking {
 [[nodiscard]] Bytes dice_tcb_info(std::uint8_t svn, std::uint8_t flags);
 [[nodiscard]] Bytes dice_ueid();
 [[nodiscard]] Bytes dice_fwid();  ///< of the DiceTcbInfo
+
+/// A certificate of the device with this id-DMTF-device-info.
+[[nodiscard]] crypto::LeafExtras device_named(std::string info);
+/// One with a DiceTcbInfo and a UEID.
+[[nodiscard]] crypto::LeafExtras with_dice(std::uint8_t svn, std::uint8_t flags);
 
 }  // namespace teeio::evidence

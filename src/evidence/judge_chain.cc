@@ -23,6 +23,12 @@ void judge_signatures(const Case& c, Clauses& out) {
               : fmt::format("{} certificates, up to a trusted root", chain.certificates().size()));
 }
 
+void judge_usage(const Case& c, Clauses& out) {
+  const auto problem = crypto::usage_problem(c.statement.chain->chain, crypto::SpdmEnd::kResponder);
+  out.decide("chain.usage", !problem,
+             std::string(problem.value_or("the leaf certificate may authenticate a device")));
+}
+
 void judge_validity(const Case& c, Clauses& out) {
   if (!c.policy.judge_validity) return out.skip("chain.validity", "the policy ignores it");
   const auto problem = crypto::validity_problem(c.statement.chain->chain, c.now.unix_time);
@@ -126,6 +132,7 @@ void judge_chain(const Case& c, Clauses& out) {
                                c.statement.certificates.size())
                  : "the root hash is not the first certificate's");
   judge_signatures(c, out);
+  judge_usage(c, out);
   judge_validity(c, out);
   judge_identity(c, out);
   judge_ueid(c, out);

@@ -54,6 +54,20 @@ void judge_freshness(const Case& c, Clauses& out) {
                                                 ", which is not what was asked for");
 }
 
+/// Blocks that were asked for one after the other may be of two firmwares: the device says so, and
+/// signs it. Source: DSP0274 1.2, MEASUREMENTS, Param2.
+void judge_change(const Case& c, Clauses& out) {
+  constexpr std::uint8_t kChanged = 1;
+  if (c.statement.answers < 2)
+    return out.skip("measurements.change", "all blocks are of one answer");
+  const std::uint8_t said = c.statement.content_changed;
+  if (said == 0)
+    return out.skip("measurements.change", "the device does not say whether its blocks changed");
+  out.decide("measurements.change", said != kChanged,
+             said != kChanged ? "no block changed while the device was asked"
+                              : "the device says that blocks changed after it had told them");
+}
+
 /// Empty: it is as wanted.
 std::string block_problem(const WantedBlock& wanted, const MeasurementBlock* have) {
   if (have == nullptr) return "there is no such block";
@@ -125,6 +139,7 @@ void judge_measurements(const Case& c, Clauses& out) {
                  : s.measurements_problem);
   judge_signature(c, out);
   judge_freshness(c, out);
+  judge_change(c, out);
   judge_blocks(c, out);
   judge_debugging(c, out);
 }

@@ -114,6 +114,7 @@ std::string read_measurements(Statement& s, ByteView rest) {
     if (seen != answer->blocks) return "MEASUREMENTS has another number of blocks than it says";
     if (request->operation == wire::SpdmGetMeasurements::kCountOnly) total = answer->total;
     if (request->operation == wire::SpdmGetMeasurements::kAll) s.has_all_blocks = true;
+    if (request->sign) s.content_changed = answer->content_changed;
     if (request->sign && !rest.empty()) return "messages follow the signed answer";
   }
   if (total == s.blocks.size()) s.has_all_blocks = true;

@@ -69,6 +69,8 @@ struct Statement {
   /// Every block was asked for, or as many as the device says that there are. Whoever carries
   /// requests can ask for good blocks alone.
   bool has_all_blocks = false;
+  /// ContentChanged of the signed answer (1.2): whether blocks of earlier answers changed since.
+  std::uint8_t content_changed = 0;
 
   std::string report_problem;
   std::optional<wire::TdispReport> report;

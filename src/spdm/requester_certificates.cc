@@ -104,8 +104,9 @@ class GetCertificate final : public SessionStep {
     const crypto::TrustAnchors* anchors = state.anchors ? &*state.anchors : nullptr;
     // The same chain again needs no second look.
     if (slot.verified && std::ranges::equal(slot.verified->blob, chain_)) return Progress::kDone;
-    TEEIO_ASSIGN(auto verified, verify_chain(std::move(chain_), *state.suite.hash, anchors,
-                                             slot.digest, &state.chain_problem));
+    TEEIO_ASSIGN(auto verified,
+                 verify_chain(std::move(chain_), *state.suite.hash, anchors,
+                              crypto::SpdmEnd::kResponder, slot.digest, &state.chain_problem));
     if (verified.chain.chain.leaf().public_key().type() != crypto::key_type(*state.suite.asym))
       return fail(Errno::kPerm, "the certificate's key does not fit the chosen algorithm");
     slot.shown = {verified.blob, true};

@@ -147,7 +147,7 @@ Result<void> Pump::take_error(const wire::SpdmHeader& header, ByteView message) 
     TEEIO_ASSIGN(const auto large, wire::SpdmLargeResponse::decode(error.extended));
     return begin_fetching(large.handle);
   }
-  if (step.takes_errors()) return take_answer(message);
+  if (step.takes_errors() && !asks_to_wait(error)) return take_answer(message);
   state_.peer_error = Requester::PeerError{header.param1, header.param2};
   if (code == SpdmErrorCode::kBusy) return wait(std::nullopt, kBusyWaitUs);
   if (code == SpdmErrorCode::kResponseNotReady) {
@@ -171,6 +171,15 @@ Result<void> Pump::take_error(const wire::SpdmHeader& header, ByteView message) 
     return fail(Errno::kBadFd, "the device could not decrypt: the session is gone");
   }
   return fail(Errno::kIo, "the device answered SPDM ERROR");
+}
+
+bool Pump::asks_to_wait(const wire::SpdmError& error) const {
+  if (error.code == std::to_underlying(SpdmErrorCode::kBusy)) return true;
+  if (error.code != std::to_underlying(SpdmErrorCode::kResponseNotReady)) return false;
+  const auto later = wire::SpdmNotReady::decode(error.extended);
+  const ByteView request = state_.transfer->request;
+  return later && request.size() > 1 &&
+         later->request_code == std::to_integer<std::uint8_t>(request[1]);
 }
 
 Result<void> Pump::wait(std::optional<Bytes> instead, std::uint64_t wait_us) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "spdm/requester_state.h"
+#include "wire/spdm_error.h"
 
 namespace teeio::spdm::requester {
 
@@ -23,6 +24,8 @@ class Pump {
   Result<void> take_plain(ByteView message);
   Result<void> take_error(const wire::SpdmHeader& header, ByteView message);
   Result<void> take_answer(ByteView message);
+  /// Busy, or ResponseNotReady of the request at work: its answer comes later.
+  [[nodiscard]] bool asks_to_wait(const wire::SpdmError& error) const;
   Result<void> wait(std::optional<Bytes> instead, std::uint64_t wait_us);
   Result<void> begin_fetching(std::uint8_t handle);
   Result<void> ask_chunk();

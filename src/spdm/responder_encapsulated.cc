@@ -133,8 +133,9 @@ Taken take_certificate(State& state, Session* session, ByteView response) {
   flow.chain.insert(flow.chain.end(), certificate->portion.begin(), certificate->portion.end());
   note(flow, certificate->wire);
   if (certificate->remainder != 0) return {};
-  auto verified = verify_chain(std::move(flow.chain), *state.suite.hash,
-                               state.config.requester_anchors, flow.digests);
+  auto verified =
+      verify_chain(std::move(flow.chain), *state.suite.hash, state.config.requester_anchors,
+                   crypto::SpdmEnd::kRequester, flow.digests);
   flow.chain.clear();
   if (!verified) return bad_response();
   if (flow.purpose == Purpose::kChallenge) {

@@ -1,5 +1,6 @@
 // GET_MEASUREMENTS, GET_MEASUREMENT_EXTENSION_LOG, and the summary hash.
 #include <algorithm>
+#include <span>
 
 #include "crypto/random.h"
 #include "spdm/opaque.h"
@@ -13,7 +14,8 @@ namespace {
 
 using wire::SpdmErrorCode;
 
-/// MEASUREMENTS ContentChanged (1.2): nothing changed since the last one.
+// MEASUREMENTS ContentChanged (1.2): whether what earlier answers said holds no more.
+constexpr std::uint8_t kContentChanged = 1;
 constexpr std::uint8_t kContentUnchanged = 2;
 /// Bytes of MEASUREMENT_EXTENSION_LOG before the portion.
 constexpr std::uint32_t kLogHeader = 12;
@@ -42,17 +44,36 @@ void append_block(const State& state, const Measurement& measured, bool want_raw
 }
 
 /// L1/L2 of the place where the request came. It begins with message A since 1.2.
-crypto::RunningHash& transcript(Call& call) {
+MeasurementLog& transcript(Call& call) {
   State& state = call.state;
   auto& running = call.session != nullptr ? call.session->measured : state.l1l2;
   if (!running) {
-    if (state.version() >= wire::kSpdmVersion12) {
-      running = state.base;
-    } else {
-      running.emplace(*state.suite.hash);
-    }
+    const bool from_a = state.version() >= wire::kSpdmVersion12;
+    running.emplace(from_a ? *state.base : crypto::RunningHash(*state.suite.hash));
   }
   return *running;
+}
+
+crypto::Digest digest_of(const Measurement& block) {
+  Writer said;
+  said.le(block.type).le(std::uint8_t{block.raw}).bytes(block.value);
+  return crypto::hash(crypto::HashAlgorithm::kSha256, said.take());
+}
+
+void tell(MeasurementLog& log, const Measurement& block) {
+  const crypto::Digest now = digest_of(block);
+  if (const auto [at, first] = log.told.emplace(block.index, now); !first && at->second != now)
+    log.changed = true;
+}
+
+/// Whether a block is another one than an answer of the log has said. Source: DSP0274 1.2,
+/// MEASUREMENTS, Param2.
+bool has_changed(const MeasurementLog& log, std::span<const Measurement> blocks) {
+  if (log.changed) return true;
+  return std::ranges::any_of(log.told, [&](const auto& told) {
+    const auto now = std::ranges::find(blocks, told.first, &Measurement::index);
+    return now == blocks.end() || digest_of(*now) != told.second;
+  });
 }
 
 /// The slot whose key signs; Refused when it cannot.
@@ -81,6 +102,7 @@ Reply get_measurements(Call& call) {
     slot = *found;
   }
   const std::vector<Measurement> blocks = state.config.measurements->measurements();
+  MeasurementLog* const log = state.suite.hash ? &transcript(call) : nullptr;
   wire::SpdmMeasurements answer;
   answer.version = state.version();
   Writer record;
@@ -92,6 +114,7 @@ Reply get_measurements(Call& call) {
           request->operation != block.index)
         continue;
       append_block(state, block, request->raw_bit_stream, record);
+      if (log != nullptr) tell(*log, block);
       ++answer.blocks;
     }
     if (answer.blocks == 0) return refuse(SpdmErrorCode::kInvalidRequest);
@@ -103,17 +126,17 @@ Reply get_measurements(Call& call) {
   const Bytes opaque = encode_measurement_opaque(state.agreed, state.config.measurement_opaque);
   answer.opaque = opaque;
   if (request->sign && state.version() >= wire::kSpdmVersion12)
-    answer.content_changed = kContentUnchanged;
+    answer.content_changed =
+        log != nullptr && has_changed(*log, blocks) ? kContentChanged : kContentUnchanged;
   crypto::fill_random(answer.nonce);
   Bytes bytes = answer.encode();
-  if (!state.suite.hash) return bytes;
-  crypto::RunningHash& running = transcript(call);
-  running.update(request->wire).update(bytes);
+  if (log == nullptr) return bytes;
+  log->hash.update(request->wire).update(bytes);
   if (!request->sign) return bytes;
   const auto signature = slot->credential->identity->key.sign_spdm(
       {state.version(), crypto::SigningPurpose::kResponderMeasurements, *state.suite.asym,
        *state.suite.hash},
-      running.digest());
+      log->hash.digest());
   (call.session != nullptr ? call.session->measured : state.l1l2).reset();
   if (!signature) return refuse(SpdmErrorCode::kUnspecified);
   bytes.insert(bytes.end(), signature->begin(), signature->end());

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <expected>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -94,6 +95,15 @@ struct Events {
   std::vector<Measurement> measured;  ///< as the requester knows them
 };
 
+/// L1/L2, and what its answers have said.
+struct MeasurementLog {
+  explicit MeasurementLog(crypto::RunningHash begun) : hash(std::move(begun)) {}
+
+  crypto::RunningHash hash;
+  std::map<std::uint8_t, crypto::Digest> told;  ///< of each block that was in an answer
+  bool changed = false;                         ///< two answers have said two things of one block
+};
+
 struct Session {
   std::uint32_t id = 0;
   bool psk = false;
@@ -106,8 +116,8 @@ struct Session {
   std::optional<KeySchedule> keys;
   std::optional<SecuredSession> channel;
   KeyReporter log;
-  std::optional<crypto::RunningHash> measured;  ///< L1/L2 in this session
-  std::optional<VerifiedChain> peer;            ///< mutual authentication: the requester's
+  std::optional<MeasurementLog> measured;  ///< L1/L2 in this session
+  std::optional<VerifiedChain> peer;       ///< mutual authentication: the requester's
   std::uint8_t peer_slot = 0;
   Bytes peer_digests;              ///< DIGESTS of a requester with several keys: part of TH
   std::uint8_t key_operation = 0;  ///< KEY_UPDATE that waits for VerifyNewKey
@@ -146,7 +156,7 @@ struct State {
   Bytes vca;                                ///< message A
   std::optional<crypto::RunningHash> base;  ///< of message A; once negotiated
   DeferredHash m1m2;
-  std::optional<crypto::RunningHash> l1l2;  ///< outside of sessions
+  std::optional<MeasurementLog> l1l2;  ///< outside of sessions
   /// Whom basic mutual authentication has proved, and by which slot.
   std::optional<VerifiedChain> challenged;
   std::uint8_t challenged_slot = 0;

@@ -40,6 +40,13 @@ std::optional<Bytes> secret_from_hex(std::string_view text) {
 constexpr std::array kLoggedAeads{SpdmAead::kAes128Gcm, SpdmAead::kAes256Gcm,
                                   SpdmAead::kChaCha20Poly1305, SpdmAead::kSm4Gcm};
 
+/// Of each AEAD of SPDM.
+constexpr std::size_t kIvSize = 12;
+
+constexpr std::size_t key_size(SpdmAead aead) {
+  return aead == SpdmAead::kAes128Gcm || aead == SpdmAead::kSm4Gcm ? 16 : 32;
+}
+
 std::optional<SpdmAead> aead_named(std::string_view name) {
   for (const SpdmAead aead : kLoggedAeads)
     if (spdm_aead_name(std::to_underlying(aead)) == name) return aead;
@@ -71,6 +78,8 @@ Result<KeyLogLine> KeyLogLine::parse(std::string_view line) {
   auto iv = secret_from_hex(next_word(line));
   if (!key || !iv) return bad("key and IV are not hexadecimal");
   if (!line.empty()) return bad("something follows the IV");
+  if (key->size() != key_size(*aead) || iv->size() != kIvSize)
+    return bad("key or IV has another size than the algorithm's");
   return KeyLogLine{*session_id,
                     sender == "requester" ? KeyLogSender::kRequester : KeyLogSender::kResponder,
                     phase == "handshake" ? KeyLogPhase::kHandshake : KeyLogPhase::kData,

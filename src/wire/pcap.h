@@ -92,6 +92,7 @@ class PcapReader {
   struct Interface {
     LinkType link = LinkType::kPciDoe;
     std::uint64_t units_per_second = 1'000'000;
+    std::uint64_t offset_ns = 0;  ///< two's complement
   };
   explicit PcapReader(ByteSource& source) : source_(&source) {}
 
@@ -102,6 +103,7 @@ class PcapReader {
   Result<void> skip(std::uint64_t size);
   [[nodiscard]] std::uint32_t u32(std::size_t at) const;
   [[nodiscard]] std::uint16_t u16(std::size_t at) const;
+  [[nodiscard]] std::uint64_t u64(ByteView value) const;
 
   Result<void> open_classic(std::uint32_t magic);
   Result<std::optional<PcapPacket>> next_classic();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "wire/load.h"
 #include "wire/pcap.h"
 #include "wire/pcapng_format.h"
 
@@ -114,6 +115,11 @@ std::optional<ByteView> PcapReader::option(std::size_t from, std::size_t end,
   return std::nullopt;
 }
 
+std::uint64_t PcapReader::u64(ByteView value) const {
+  const auto number = load_le<std::uint64_t>(value);
+  return swapped_ ? std::byteswap(number) : number;
+}
+
 Result<void> PcapReader::add_interface(std::uint32_t size) {
   constexpr std::size_t kFixed = kTypeAndSize + 8;
   if (size < kFixed + kTrailer)
@@ -124,6 +130,9 @@ Result<void> PcapReader::add_interface(std::uint32_t size) {
   if (const auto value = option(kFixed, size - kTrailer, pcapng::kOptionResolution);
       value && value->size() == 1)
     interface.units_per_second = units_of(value->front());
+  if (const auto value = option(kFixed, size - kTrailer, pcapng::kOptionOffset);
+      value && value->size() == 8)
+    interface.offset_ns = u64(*value) * pcapng::kSecondNs;
   interfaces_.push_back(interface);
   return {};
 }
@@ -141,7 +150,7 @@ Result<std::optional<PcapPacket>> PcapReader::enhanced_packet(std::uint32_t size
     return fail(Errno::kTooBig, "the packet is longer than any DOE data object");
   const std::size_t options = kFixed + padded(captured);
   if (options + kTrailer > size) return fail(Errno::kInval, "a pcapng packet leaves its block");
-  PcapPacket packet{.time_ns = to_ns(units, interface.units_per_second),
+  PcapPacket packet{.time_ns = to_ns(units, interface.units_per_second) + interface.offset_ns,
                     .data = buffered().subspan(kFixed, captured),
                     .original_size = u32(kTypeAndSize + 16),
                     .link = interface.link};

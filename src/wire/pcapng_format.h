@@ -10,6 +10,7 @@ inline constexpr std::uint32_t kInterfaceBlock = 1;
 inline constexpr std::uint32_t kEnhancedPacketBlock = 6;
 inline constexpr std::uint16_t kOptionFlags = 2;
 inline constexpr std::uint16_t kOptionResolution = 9;
+inline constexpr std::uint16_t kOptionOffset = 14;  ///< seconds that are added, signed
 /// Both formats count a second in these.
 inline constexpr std::uint64_t kSecondNs = 1'000'000'000;
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kRetryMs = 100;
 constexpr std::size_t kMaxChain = std::size_t{16} << 20U;  // the judge's own limit
+constexpr std::uint32_t kMostWaits = 10;  // for one answer: of Busy half a second in all
 constexpr std::size_t kMaxSessions = 64;  // more than cases open: the peer's limit is looked for
 
 spdm::RequesterConfig config_for(const Target& target, std::uint8_t version) {
@@ -29,6 +30,7 @@ spdm::RequesterConfig config_for(const Target& target, std::uint8_t version) {
   if (config.settings.algorithms.pqc_asym != 0) config.settings.max_message_size = kMaxMessage;
   config.settings.limits.sessions = kMaxSessions;
   config.settings.limits.certificate_chain_bytes = kMaxChain;
+  config.settings.limits.not_ready = kMostWaits;
   if (version != 0) config.settings.versions = {version};
   config.peer_key = target.responder_key;
   return config;
@@ -212,7 +214,11 @@ std::expected<Link, Verdict> Bench::with_signer(std::expected<Link, Verdict> mad
 std::expected<Session, Verdict> Bench::session() {
   if (target_.transport == PlatformTransport::kNone)
     return std::unexpected(skipped("transport none carries no sessions"));
-  return session(with_signer());
+  wants_identity_ = false;
+  auto made = session(with_signer());
+  if (made || !wants_identity_) return made;
+  auto known = session(with_signer(negotiated_with_identity()));
+  return known ? std::move(known) : std::move(made);
 }
 
 std::expected<Session, Verdict> Bench::session(std::expected<Link, Verdict> made) {
@@ -222,6 +228,8 @@ std::expected<Session, Verdict> Bench::session(std::expected<Link, Verdict> made
   made->requester().open_session({.slot = signing_slot(*made)});
   const Reply reply = made->run();
   const auto id = made->requester().last_session();
+  wants_identity_ = reply.kind == Reply::Kind::kError && has_flag(*made, wire::kSpdmCapMutAuth) &&
+                    has_flag(*made, wire::kSpdmCapEncap);
   if (!reply.answered() || !id) return unmet("KEY_EXCHANGE and FINISH", reply);
   return Session(std::move(*made), *id);
 }

@@ -155,6 +155,8 @@ class Bench {
   /// The same, or the responder has none, and this judge its key (PUB_KEY_ID_CAP).
   std::expected<Link, Verdict> with_signer();
   std::expected<Link, Verdict> with_signer(std::expected<Link, Verdict> negotiated);
+  /// Where the responder opens none for requesters that do not authenticate themselves, with a
+  /// certificate of this judge's own.
   std::expected<Session, Verdict> session();
   std::expected<Session, Verdict> session(std::expected<Link, Verdict> with_signer);
   /// A session in which nothing has been programmed: keys of the target's stream
@@ -190,6 +192,7 @@ class Bench {
   const std::uint8_t version_;
   LinkOwner owner_;
   bool linked_ = false;
+  bool wants_identity_ = false;  ///< KEY_EXCHANGE was refused, and requesters may have an identity
 };
 
 /// The six keys of a set.

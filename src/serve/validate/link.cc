@@ -57,11 +57,6 @@ Reply dropped() {
   return reply;
 }
 
-/// The suite has no other thread and nothing else to do.
-void wait(std::uint64_t us) {
-  if (us > 0) (void)::poll(nullptr, 0, static_cast<int>(us / 1000 + 1));
-}
-
 }  // namespace
 
 spdm::Transport spdm_transport(PlatformTransport transport) {
@@ -141,7 +136,24 @@ Reply Link::message(const spdm::MessageView& message) {
   return inside->secured ? answer(inside->bytes) : spdm_reply(inside->bytes);
 }
 
+/// A device that is not ready is asked again after what it asks for, and each time later.
+bool Link::wait(std::uint64_t& waited_us) {
+  const std::uint64_t asked_us = requester_.wait_us();
+  if (asked_us == 0) {
+    waited_us = 0;
+    return true;
+  }
+  const std::uint64_t wait_us = std::max(asked_us, waited_us);
+  const std::uint64_t limit_us = std::max(kLeastWaitUs, std::uint64_t{client_.timeout_ms()} * 1000);
+  if (waited_us + wait_us > limit_us) return false;
+  waited_us += wait_us;
+  // The suite has no other thread and nothing else to do.
+  (void)::poll(nullptr, 0, static_cast<int>(wait_us / 1000 + 1));
+  return true;
+}
+
 Reply Link::run() {
+  std::uint64_t waited_us = 0;  // for the request that is next
   for (unsigned i = 0; i < kMaxExchanges; ++i) {
     const spdm::Message* const request = requester_.request();
     if (request == nullptr) {
@@ -153,14 +165,12 @@ Reply Link::run() {
       reply.too_large = failure->code == Errno::kTooBig;
       return reply;
     }
-    const std::uint64_t wait_us = requester_.wait_us();
-    if (wait_us > std::max(kLeastWaitUs, std::uint64_t{client_.timeout_ms()} * 1000)) {
+    if (!wait(waited_us)) {
       Reply reply;
       reply.kind = Reply::Kind::kRefused;
-      reply.why = "ResponseNotReady asks for a longer wait than the time limit of an exchange";
+      reply.why = "Busy or ResponseNotReady, a longer wait than the time limit of an exchange";
       return reply;
     }
-    wait(wait_us);
     Reply reply = take(packet(spdm::wrap(transport_, spdm::view(*request))));
     if (!reply.answered()) return reply;
   }
@@ -192,6 +202,7 @@ Reply Link::raw(Bytes request, std::uint32_t session) {
 Reply Link::send_instead(const spdm::MessageView& other) {
   (void)requester_.request();  // what the answer is for
   Reply reply = take(packet(spdm::wrap(transport_, other)));
+  if (reply.answered() && requester_.wait_us() != 0) reply = run();
   return reply.answered() ? spdm_reply(requester_.raw_answer()) : reply;
 }
 

@@ -105,6 +105,8 @@ class Link {
   [[nodiscard]] const Heard& heard() const { return *heard_; }
 
  private:
+  /// Before the next message goes out; false: the device was not ready for too long.
+  [[nodiscard]] bool wait(std::uint64_t& waited_us);
   /// What the requester makes of an answer's packet.
   Reply take(const Reply& came);
 

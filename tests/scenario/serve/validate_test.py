@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 """`teeio validate` passes against `teeio serve`, and tells when it does not."""
 
+import collections
 import json
 import os
 import socket
@@ -290,6 +291,32 @@ def versions_that_are_not_there_are_skipped():
         assert "VERSION does not list SPDM 1.3" in run.stdout
 
 
+def what_is_unusual_and_right_passes():
+    for options, suites in ((["--defer"], "spdm10,spdm12,spdm14,session"),
+                            (["--mutual-auth", "--mutual-auth-required"], "session,ide_km,tdisp"),
+                            (["--measurement", "238=firmware:x"], "spdm12,spdm14")):
+        with Served(TEEIO, *options) as served:
+            run = validate(f"127.0.0.1:{served.port}", "--suite", suites)
+            assert run.returncode == 0, (options, run.stdout)
+
+
+def a_device_that_is_busy_for_a_while_is_right():
+    """To each kind of message Busy comes nine times first."""
+    with Served(TEEIO) as served, served.connect() as behind:
+        seen = collections.Counter()
+
+        def behave(_, peer, payload):
+            code = payload[8:][1]
+            seen[code] += 1
+            if code != 0x84 and seen[code] % 10 != 0:
+                return send(peer, NORMAL, DOE, doe(1, bytes([payload[8], 0x7F, 3, 0])))
+            return send(peer, NORMAL, DOE, exchange(behind, NORMAL, DOE, payload)[2])
+        responder = Responder(behave)
+        run = validate(f"127.0.0.1:{responder.port}", "--case",
+                       "spdm12.algorithms.one,spdm12.certificate.offset", "--timeout", "10000")
+        assert run.returncode == 0, run.stdout
+
+
 def a_responder_without_certificates_is_right():
     for capabilities in ("MEAS_NO_SIG", "-CHAL,-MEL", "-ENCAP,-CHUNK,-MEL"):
         with Served(TEEIO, "--capabilities", capabilities) as served:
@@ -348,6 +375,8 @@ def main():
     an_exchange_is_bounded()
     a_wait_above_the_time_limit_is_not_waited_for()
     versions_that_are_not_there_are_skipped()
+    what_is_unusual_and_right_passes()
+    a_device_that_is_busy_for_a_while_is_right()
     a_responder_without_certificates_is_right()
     large_chains_are_read()
     logs_above_the_judges_limit_are_skipped()
@@ -356,6 +385,8 @@ def main():
         run = validate(f"127.0.0.1:{served.port}", "--suite", "ide_km,tdisp", "--port-index", "1",
                        "--function", "be:1d.7")
         assert run.returncode == 0, run.stdout
+    run = validate("127.0.0.1:1", "--psk", "h" * 0xffff + "=key")
+    assert run.returncode == 125 and "at most 65534 bytes" in run.stderr, run.stderr[:200]
     run = validate("127.0.0.1:1", "--timeout", "500")
     assert run.returncode == 2 and "127.0.0.1:1" in run.stderr, run
     assert "tdisp.lock.keyless" in validate("--list").stdout

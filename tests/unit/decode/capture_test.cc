@@ -158,6 +158,36 @@ TEST_F(CaptureTest, ACaptureOfTheHostsSideIsTurnedByItsFirstRequest) {
             Sender::kResponder);
 }
 
+TEST_F(CaptureTest, ACaptureOfTheHostsSideIsTurnedByDiscovery) {
+  const auto read = [&](std::string_view payload, wire::PcapDirection direction) {
+    const Bytes object = in_doe(wire::DoeType::kDiscovery, unhex(payload));
+    return capture.read({.data = object, .original_size = 0, .direction = direction})[0];
+  };
+  const Message request = read("00 00 00 00", wire::PcapDirection::kOutbound);
+  EXPECT_EQ(request.sender, Sender::kRequester);
+  EXPECT_EQ(text(request, "index"), "0");
+  const Message response = read("01 00 00 01", wire::PcapDirection::kInbound);
+  EXPECT_EQ(response.sender, Sender::kResponder);
+  EXPECT_EQ(text(response, "next_index"), "1");
+}
+
+TEST_F(CaptureTest, UntilARequestTellsWhoseADirectionIsTheMessageTells) {
+  const auto read = [&](ByteView object, wire::PcapDirection direction) {
+    return capture.read({.data = object, .original_size = 0, .direction = direction})[0];
+  };
+  const Bytes other = wire::DoeObject{.type = 0x7f, .payload = {}}.encode();
+  EXPECT_TRUE(read(other, wire::PcapDirection::kInbound).sender_guessed);
+  const Bytes version = in_doe(wire::DoeType::kSpdm, unhex("10 04 00 00 00 01 00 12"));
+  EXPECT_EQ(read(version, wire::PcapDirection::kInbound).sender, Sender::kResponder);
+  const Bytes record =
+      in_doe(wire::DoeType::kSecuredSpdm,
+             sealed(key_of(wire::KeyLogSender::kRequester, 1), 0, unhex("12 e8 00 00")));
+  EXPECT_EQ(read(record, wire::PcapDirection::kOutbound).sender, Sender::kRequester);
+  const Message last = read(other, wire::PcapDirection::kInbound);
+  EXPECT_EQ(last.sender, Sender::kResponder);
+  EXPECT_FALSE(last.sender_guessed);
+}
+
 TEST_F(CaptureTest, PutsMctpPacketsTogether) {
   const auto packet = [](std::uint8_t flags, std::string_view bytes) {
     Writer w;
@@ -211,7 +241,7 @@ TEST_F(CaptureTest, FragmentsOfOneMessageHaveOneSender) {
 TEST_F(CaptureTest, SaysThatAMessageHasNoLastFragment) {
   EXPECT_EQ(read_mctp(capture, 0x80, "05 10").problem, "");
   EXPECT_EQ(read_mctp(capture, 0x80, "05 10").problem,
-            "the last MCTP packet of the message before this one is not in the capture");
+            "the message before this one lacks its last MCTP packet");
   EXPECT_EQ(read_mctp(capture, 0x50, "84 00 00").name, "GET_VERSION");
   EXPECT_EQ(read_mctp(capture, 0x80, "05 10").problem, "");
 }
@@ -457,9 +487,16 @@ TEST(KeyLogText, ALastLineThatIsCutIsLeftOut) {
   for (std::size_t size = 1; size < good.size(); ++size) {
     const KeyLogText log = parse_key_log(good + "\n" + good.substr(0, size));
     EXPECT_EQ(log.bad_line, 0U) << size;
-    EXPECT_GE(log.lines.size(), 1U) << size;
+    EXPECT_EQ(log.lines.size(), 1U) << size;
+    EXPECT_EQ(log.cut_line, 2U) << size;
   }
   EXPECT_EQ(parse_key_log(good + "\n" + good.substr(0, 9)).cut_line, 2U);
+}
+
+TEST(KeyLogText, AKeyOfAnotherSizeThanTheAlgorithmsIsNone) {
+  std::string line = key_of(wire::KeyLogSender::kRequester, 1).text();
+  line.replace(line.find("AES-256-GCM"), 11, "AES-128-GCM");
+  EXPECT_EQ(parse_key_log(line + "\n").bad_line, 1U);
 }
 
 TEST(KeyLogText, TakesAByteOrderMark) {

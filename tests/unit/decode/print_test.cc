@@ -46,6 +46,11 @@ TEST(Print, OneLineCutsLongBytes) {
       "   12    2.000004 ->   [fffeffff] SPDM CHALLENGE slot=3 nonce=1111111111111111…(32)\n");
 }
 
+TEST(Print, AnEarlierPacketThanTheFirstHasANegativeTime) {
+  EXPECT_TRUE(
+      to_text(message(), 15'000'000'000, Detail::kLine).starts_with("   12  -11.999996 ->"));
+}
+
 TEST(Print, FieldsAreWhole) {
   const std::string text = to_text(message(), 0, Detail::kFields);
   EXPECT_NE(text.find("\n        nonce = " + std::string(64, '1') + "\n"), std::string::npos);

@@ -217,6 +217,7 @@ TEST(Corpus, BreaksEachKindOfClause) {
   for (const Row& row : rows()) all += row.clauses + ",";
   for (const char* const id : {"chain.form",
                                "chain.signatures",
+                               "chain.usage",
                                "chain.validity",
                                "identity.key",
                                "identity.device",
@@ -232,6 +233,7 @@ TEST(Corpus, BreaksEachKindOfClause) {
                                "freshness.nonce",
                                "measurements.block.2",
                                "measurements.others",
+                               "measurements.change",
                                "measurements.debug",
                                "report.form",
                                "report.memory",

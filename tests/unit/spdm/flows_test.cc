@@ -3,6 +3,8 @@
 
 #include <tuple>
 
+#include "crypto/dmtf_oids.h"
+#include "crypto/issue.h"
 #include "crypto/random.h"
 #include "unit/spdm/ends.h"
 #include "wire/spdm_measurements.h"
@@ -302,6 +304,85 @@ TEST(SpdmFlow, AnswersThatAreNotReadyAreFetchedLater) {
   ends.requester.challenge(0);
   ends.requester.measure({.session = *session});
   expect_ok(ends.run(), "challenge and measurements");
+}
+
+/// A device that is given other firmware once it was asked.
+class Updated final : public MeasurementSource {
+ public:
+  [[nodiscard]] std::vector<Measurement> measurements() override {
+    const bool first = asked_++ == 0;
+    return {{.index = 1, .value = bytes("rom")},
+            {.index = 2, .type = 1, .value = bytes(first ? "firmware" : "other firmware")}};
+  }
+
+ private:
+  unsigned asked_ = 0;
+};
+
+/// DSP0274 1.2, MEASUREMENTS, Param2 bits 5:4: 1, what earlier answers said has changed; 2, not.
+TEST(SpdmFlow, ASignedAnswerTellsWhetherEarlierOnesStillHold) {
+  const auto content_changed = [](std::uint8_t first, std::uint8_t version) {
+    Updated device;
+    ResponderConfig ours = Ends::responder_config();
+    ours.measurements = &device;
+    Ends ends(at_version(Ends::requester_config(), version), std::move(ours));
+    std::uint8_t said = 0;
+    ends.bend_answer = [&](Message& m) {
+      if (m.bytes[1] == std::byte{0x60}) said = std::to_integer<std::uint8_t>(m.bytes[3]) >> 4U;
+    };
+    ends.requester.connect();
+    ends.requester.get_certificates(0);
+    ends.requester.measure({.index = first, .sign = false});
+    ends.requester.measure({.index = 1, .sign = true});
+    expect_ok(ends.run(), "measurements");
+    return said;
+  };
+  EXPECT_EQ(content_changed(2, 0x12), 1);
+  EXPECT_EQ(content_changed(0xff, 0x14), 1);
+  EXPECT_EQ(content_changed(1, 0x12), 2);
+  EXPECT_EQ(content_changed(2, 0x11), 0);
+}
+
+/// libspdm, libspdm_crypt_cert.c: a responder's leaf has not only the purpose of requesters.
+TEST(SpdmFlow, ALeafForTheOtherEndIsRefused) {
+  for (const std::string purposes :
+       {crypto::kOidResponderAuth, crypto::kOidRequesterAuth, "serverAuth"}) {
+    const auto made = crypto::make_pki(
+        {.type = KeyType::kP384, .hash = crypto::HashAlgorithm::kSha384, .name = "purposes"},
+        crypto::LeafExtras{.purposes = purposes, .extensions = {}});
+    ASSERT_TRUE(made.has_value()) << made.error().why;
+    FixedCredentials credentials(made->device);
+    ResponderConfig ours = Ends::responder_config();
+    ours.credentials = &credentials;
+    RequesterConfig theirs;
+    theirs.trust_anchors = {made->device.chain.first()};
+    Ends ends(std::move(theirs), std::move(ours));
+    ends.requester.connect();
+    ends.requester.get_certificates(0);
+    EXPECT_EQ(ends.run().has_value(), purposes != crypto::kOidRequesterAuth) << purposes;
+  }
+}
+
+TEST(SpdmFlow, RawRequestsWaitForADeviceThatIsNotReady) {
+  ResponderConfig ours = Ends::responder_config();
+  ours.defer_signatures = true;
+  Ends ends(at_version(Ends::requester_config(), 0x12), std::move(ours));
+  ends.requester.connect();
+  // Of slot 9: InvalidRequest, once it is judged.
+  Bytes challenge(36);
+  challenge[0] = std::byte{0x12};
+  challenge[1] = std::byte{0x83};
+  challenge[2] = std::byte{9};
+  ends.requester.send_raw(kNoSession, challenge);
+  bool busy = true;
+  ends.bend_answer = [&](Message& m) {
+    if (m.bytes[1] == std::byte{0x7f} && std::exchange(busy, false))
+      m.bytes = {std::byte{0x12}, std::byte{0x7f}, std::byte{3}, std::byte{0}};
+  };
+  expect_ok(ends.run(), "raw");
+  const auto refused = wire::SpdmError::decode(ends.requester.raw_answer());
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->code, std::to_underlying(wire::SpdmErrorCode::kInvalidRequest));
 }
 
 TEST(SpdmFlow, WhatIsFetchedLaterIsFetchedWhereItWasAskedFor) {

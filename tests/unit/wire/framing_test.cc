@@ -228,6 +228,20 @@ TEST_F(PcapTest, PcapngKeepsDirectionsEmptyPacketsAndSeveralLinks) {
   EXPECT_EQ(reader->next(), std::nullopt);
 }
 
+TEST_F(PcapTest, PcapngAddsItsInterfacesOffset) {
+  const Bytes file = unhex(
+      "0a 0d 0d 0a 1c 00 00 00 4d 3c 2b 1a 01 00 00 00 ff*8 1c 00 00 00 "
+      "01 00 00 00 24 00 00 00 24 01 00 00 00 00 00 00 "
+      "0e 00 08 00 e8 03 00 00 00 00 00 00 00 00 00 00 24 00 00 00 "
+      "06 00 00 00 20 00 00 00 00 00 00 00 00 00 00 00 05 00 00 00 00 00 00 00 00 00 00 00 "
+      "20 00 00 00");
+  auto reader = open(file);
+  ASSERT_TRUE(reader) << reader.error().why;
+  const auto packet = reader->next();
+  ASSERT_TRUE(packet && *packet) << packet.error().why;
+  EXPECT_EQ((*packet)->time_ns, 1'000'000'005'000U);
+}
+
 /// Two bytes, a second and a microsecond after 1970.
 void expect_packet(PcapReader& reader, PcapDirection direction) {
   const auto packet = reader.next();
