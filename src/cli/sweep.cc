@@ -64,8 +64,8 @@ class Progress {
   void say_rate() const {
     const double seconds = static_cast<double>(schedule::now_ns() - begin_ns_) / kSecondNs;
     if (done_ != 0)
-      complain("teeio sweep: {} runs in {:.1f} s, {:.1f}/s\n", done_, seconds,
-               static_cast<double>(done_) / std::max(seconds, 0.001));
+      complain("teeio sweep: {} run{} in {:.1f} s, {:.1f}/s\n", done_, done_ == 1 ? "" : "s",
+               seconds, static_cast<double>(done_) / std::max(seconds, 0.001));
   }
 
  private:

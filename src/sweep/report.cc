@@ -121,6 +121,21 @@ std::string totals_text(const Report& report, std::size_t findings) {
   return text;
 }
 
+/// What a VMM cannot mend: a device's or a firmware's failure may cost what only a reset brings
+/// back.
+std::string others_text(const Report& report) {
+  const auto of_others = std::ranges::count_if(*report.results, [](const Result& result) {
+    const Dimension dimension = dimension_of(result.variation.injection);
+    return result.judged.verdict == Verdict::kFinding &&
+           (dimension == Dimension::kFirmware || dimension == Dimension::kDevice);
+  });
+  if (of_others == 0) return {};
+  return fmt::format(
+      "{} with findings by a firmware command or a device message that went wrong: "
+      "docs/sweep.md says what of that no program can mend\n",
+      runs_text(static_cast<std::size_t>(of_others)));
+}
+
 std::string testcase(const Report& report, const Cell& cell) {
   std::string bad, all;
   for (const Result* result : cell.results) {
@@ -153,7 +168,7 @@ std::string summary(const Report& report) {
   for (const Finding& finding : findings) text += finding_text(report, finding);
   if (!findings.empty()) text += '\n';
   return text + table_text(report) + '\n' + statuses_text(report) +
-         totals_text(report, findings.size());
+         totals_text(report, findings.size()) + others_text(report);
 }
 
 std::string result_line(const Result& result) {
