@@ -79,12 +79,10 @@ std::string replay_line(const std::string& replay) { return "  replay: " + repla
 std::string result_line(const ScenarioResult& r, const explore::Judgement& judgement, bool colour) {
   const bool good = judgement.kind == explore::Judgement::Kind::kGood;
   std::string line = coloured(good ? "ok" : "FAIL", good, colour);
-  const std::uint64_t runs =
-      r.verdict == Verdict::kExhausted ? r.schedules : r.schedules + r.pruned;
   if (r.verdict == Verdict::kExhausted) line += " exhausted";
   if (r.verdict == Verdict::kBounded) line += " bounded";
   if (r.verdict == Verdict::kFound && r.as_expected) line += " found";
-  line += fmt::format(" {} {:.2f}s {}", runs, r.seconds, r.name);
+  line += fmt::format(" {} {:.2f}s {}", r.told_schedules(), r.seconds, r.name);
   if (r.verdict == Verdict::kBounded) line += fmt::format(" ({})", r.bound);
   if (!good) return line + ": " + judgement.why;
   return r.failure ? line + ": " + r.failure->rule : line;
@@ -141,7 +139,7 @@ std::string failure_chart(const Failure& failure, bool whole, bool colour) {
 }
 
 void Totals::add(const ScenarioResult& r, const explore::Judgement& judgement) {
-  schedules += r.schedules;
+  schedules += r.told_schedules();
   points += r.points;
   warnings += r.warnings.size();
   of_many.add(r.name, r.answers);

@@ -83,9 +83,13 @@ struct ScenarioResult {
   Verdict verdict = Verdict::kBounded;
   std::uint64_t schedules = 0;  ///< run to their end, so many distinct ones if exhausted by kDpor
   std::uint64_t pruned = 0;     ///< run, and found to show nothing new on the way
-  std::uint64_t sampled = 0;    ///< after a limit of kDpor: run by other strategies
-  std::uint64_t points = 0;     ///< scheduling points of all
-  double seconds = 0;           ///< of processor time
+  /// What reports count: of what is exhausted the complete ones, as a proof's size.
+  [[nodiscard]] std::uint64_t told_schedules() const {
+    return verdict == Verdict::kExhausted ? schedules : schedules + pruned;
+  }
+  std::uint64_t sampled = 0;  ///< after a limit of kDpor: run by other strategies
+  std::uint64_t points = 0;   ///< scheduling points of all
+  double seconds = 0;         ///< of processor time
   /// With kBounded: "20000 schedules", "60 s of processor time", "2 preemptions"; of kDpor also how
   /// much of the tree that was (as its shape so far lets one guess), and what followed.
   std::string bound;

@@ -57,13 +57,12 @@ std::string testcase(const Reported& reported, const std::string& interrupted) {
 std::string outcome(const ScenarioResult& r) {
   switch (r.verdict) {
     case Verdict::kExhausted:
-      return "exhausted, " + counted(r.schedules, "schedule");
+      return "exhausted, " + counted(r.told_schedules(), "schedule");
     case Verdict::kBounded:
-      return fmt::format("bounded, {} ({})", counted(r.schedules + r.pruned, "schedule"), r.bound);
+      return fmt::format("bounded, {} ({})", counted(r.told_schedules(), "schedule"), r.bound);
     case Verdict::kFound:
       return fmt::format("broken{}: {}, {}", r.as_expected ? " as expected" : "",
-                         r.failure ? r.failure->rule : "",
-                         counted(r.schedules + r.pruned, "schedule"));
+                         r.failure ? r.failure->rule : "", counted(r.told_schedules(), "schedule"));
   }
   return {};
 }
