@@ -70,7 +70,8 @@ void Capture::find_sender(const wire::PcapPacket& packet) {
     return;
   }
   // pcapng leaves open at which end the capture was made: at the device's, unless a message of
-  // the capture says otherwise.
+  // the capture says otherwise, or what teeio has written says so.
+  if (packet.at_device) to_device_ = wire::PcapDirection::kInbound;
   known_ = to_device_ ? Known::kRecorded : Known::kGuessed;
   const auto to_device = to_device_.value_or(wire::PcapDirection::kInbound);
   sender_ = direction_ == to_device ? Sender::kRequester : Sender::kResponder;

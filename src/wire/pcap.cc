@@ -80,6 +80,9 @@ Bytes pcapng_section() {
 Bytes pcapng_interface(LinkType link) {
   Writer body;
   body.le(static_cast<std::uint16_t>(link)).zeros(2 + 4);
+  body.le(pcapng::kOptionName).le(static_cast<std::uint16_t>(pcapng::kAtDevice.size()));
+  body.bytes(std::as_bytes(std::span(pcapng::kAtDevice)));
+  body.zeros((4 - pcapng::kAtDevice.size() % 4) % 4);
   body.le(pcapng::kOptionResolution).le(std::uint16_t{1}).le(kResolutionNs).zeros(3 + 4);
   return block(pcapng::kInterfaceBlock, body.take());
 }

@@ -39,13 +39,14 @@ struct PcapPacket {
   std::uint32_t original_size = 0;  ///< bytes on the medium; more than `data`: cut off
   std::optional<LinkType> link{};   ///< nullopt: what the capture has one of
   PcapDirection direction = PcapDirection::kUnknown;  ///< only pcapng records it
+  bool at_device = false;  ///< what is inbound is to the device: pcapng that is written here
   /// What a classic file gains by it: the record's header, and of `data` at most
   /// PcapHeader::kSnapLength bytes. `original_size` is taken from `data`.
   [[nodiscard]] Bytes encode() const;
 };
 
 /// pcapng, as it is written here: one section; interfaces in the order in which they are
-/// described; times in nanoseconds; packets whole, with their direction.
+/// described, named "device"; times in nanoseconds; packets whole, with their direction.
 /// Source: draft-ietf-opsawg-pcapng.
 [[nodiscard]] Bytes pcapng_section();
 [[nodiscard]] Bytes pcapng_interface(LinkType link);
@@ -93,6 +94,7 @@ class PcapReader {
     LinkType link = LinkType::kPciDoe;
     std::uint64_t units_per_second = 1'000'000;
     std::uint64_t offset_ns = 0;  ///< two's complement
+    bool at_device = false;
   };
   explicit PcapReader(ByteSource& source) : source_(&source) {}
 

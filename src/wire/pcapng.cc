@@ -1,6 +1,7 @@
 // The reader's half for pcapng. Source: draft-ietf-opsawg-pcapng, 3 and 4.
 #include <algorithm>
 #include <bit>
+#include <span>
 
 #include "wire/load.h"
 #include "wire/pcap.h"
@@ -133,6 +134,9 @@ Result<void> PcapReader::add_interface(std::uint32_t size) {
   if (const auto value = option(kFixed, size - kTrailer, pcapng::kOptionOffset);
       value && value->size() == 8)
     interface.offset_ns = u64(*value) * pcapng::kSecondNs;
+  const auto name = option(kFixed, size - kTrailer, pcapng::kOptionName);
+  interface.at_device =
+      name && std::ranges::equal(*name, std::as_bytes(std::span(pcapng::kAtDevice)));
   interfaces_.push_back(interface);
   return {};
 }
@@ -153,7 +157,8 @@ Result<std::optional<PcapPacket>> PcapReader::enhanced_packet(std::uint32_t size
   PcapPacket packet{.time_ns = to_ns(units, interface.units_per_second) + interface.offset_ns,
                     .data = buffered().subspan(kFixed, captured),
                     .original_size = u32(kTypeAndSize + 16),
-                    .link = interface.link};
+                    .link = interface.link,
+                    .at_device = interface.at_device};
   if (const auto value = option(options, size - kTrailer, pcapng::kOptionFlags);
       value && value->size() == 4) {
     const auto at = static_cast<std::size_t>(value->data() - buffered().data());

@@ -171,6 +171,16 @@ TEST_F(CaptureTest, ACaptureOfTheHostsSideIsTurnedByDiscovery) {
   EXPECT_EQ(text(response, "next_index"), "1");
 }
 
+TEST_F(CaptureTest, WhatIsWrittenHereTellsAtWhichEnd) {
+  const Bytes other = wire::DoeObject{.type = 0x7f, .payload = {}}.encode();
+  const Message first = capture.read({.data = other,
+                                      .original_size = 0,
+                                      .direction = wire::PcapDirection::kInbound,
+                                      .at_device = true})[0];
+  EXPECT_EQ(first.sender, Sender::kRequester);
+  EXPECT_FALSE(first.sender_guessed);
+}
+
 TEST_F(CaptureTest, UntilARequestTellsWhoseADirectionIsTheMessageTells) {
   const auto read = [&](ByteView object, wire::PcapDirection direction) {
     return capture.read({.data = object, .original_size = 0, .direction = direction})[0];

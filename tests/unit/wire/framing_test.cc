@@ -220,6 +220,7 @@ TEST_F(PcapTest, PcapngKeepsDirectionsEmptyPacketsAndSeveralLinks) {
   EXPECT_EQ(hex((*first)->data), hex(data));
   EXPECT_EQ((*first)->time_ns, 1'000'000'007U);
   EXPECT_EQ((*first)->direction, PcapDirection::kInbound);
+  EXPECT_TRUE((*first)->at_device);
   const auto second = reader->next();
   ASSERT_TRUE(second && *second);
   EXPECT_EQ((*second)->link, LinkType::kMctp);
@@ -303,7 +304,7 @@ TEST_F(PcapTest, EveryPrefixAndEveryFlippedBitOfPcapngEnds) {
   };
   EXPECT_TRUE(read_all(file));
   for (std::size_t size = 0; size < file.size(); ++size)
-    EXPECT_EQ(read_all(ByteView(file).first(size)), size == 28 || size == 60) << size;
+    EXPECT_EQ(read_all(ByteView(file).first(size)), size == 28 || size == 72) << size;
   for (std::size_t bit = 0; bit < file.size() * 8; ++bit) {
     Bytes flipped = file;
     flipped[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
