@@ -6,12 +6,12 @@
 #include <charconv>
 #include <compare>
 #include <cstdio>
-#include <sstream>
 #include <string>
 #include <string_view>
 
 #include "run/dispatch.h"
 #include "run/numbered_entries.h"
+#include "run/processes.h"
 #include "run/sys.h"
 #include "schedule/split_mix.h"
 #include "schedule/task.h"
@@ -83,15 +83,9 @@ Order::Order(const Plan& plan)
 /// The program's processes: `caller`, and whom we have started, whether they made a call or not.
 std::vector<pid_t> Order::processes(pid_t caller) const {
   const pid_t self = ::getpid();
-  std::vector<pid_t> found{self};
-  if (caller != self) found.push_back(caller);
-  for (std::size_t i = 0; i < found.size(); ++i)
-    for (const pid_t tid : numbered_entries(proc_ + '/' + std::to_string(found[i]) + "/task")) {
-      std::istringstream children(read_file(task_file(proc_, found[i], tid, "children")));
-      for (pid_t pid = 0; children >> pid;)
-        if (std::ranges::find(found, pid) == found.end()) found.push_back(pid);
-    }
-  if (caller != self) std::erase(found, self);
+  if (caller == self) return with_descendants({self}, proc_);
+  auto found = with_descendants({self, caller}, proc_);
+  std::erase(found, self);
   return found;
 }
 

@@ -82,18 +82,25 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   return stat;
 }
 
+std::vector<pid_t> with_descendants(std::vector<pid_t> roots, const std::string& proc) {
+  for (std::size_t i = 0; i < roots.size(); ++i) {
+    const std::string tasks = proc + '/' + std::to_string(roots[i]) + "/task";
+    for (const int tid : numbered_entries(tasks)) {
+      std::istringstream children(read_file(tasks + '/' + std::to_string(tid) + "/children"));
+      for (pid_t pid = 0; children >> pid;)
+        if (std::ranges::find(roots, pid) == roots.end()) roots.push_back(pid);
+    }
+  }
+  return roots;
+}
+
 std::vector<pid_t> descendants() {
-  std::vector<pid_t> found{::getpid()};
+  std::vector<pid_t> found;
   if (::access(children_path(::getpid(), ::getpid()).c_str(), R_OK) != 0) {
     found = numbered_entries("/proc");
     std::erase_if(found, [](pid_t pid) { return !descends_from_us(pid); });
   } else {
-    for (std::size_t i = 0; i < found.size(); ++i)
-      for (const int tid : numbered_entries(proc_path(found[i], "task"))) {
-        std::istringstream children(read_file(children_path(found[i], tid)));
-        for (pid_t pid = 0; children >> pid;)
-          if (std::ranges::find(found, pid) == found.end()) found.push_back(pid);
-      }
+    found = with_descendants({::getpid()}, "/proc");
   }
   std::erase(found, ::getpid());
   return found;

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace teeio::run {
@@ -21,6 +22,11 @@ struct ProcessStat {
 [[nodiscard]] pid_t living_thread(pid_t process);
 /// Whether /proc shows an address space of it.
 [[nodiscard]] bool has_memory(pid_t tid);
+
+/// `roots` and all that descend from them, as the files of `proc` (/proc) say; `roots` alone where
+/// the kernel has no /proc/PID/task/TID/children.
+[[nodiscard]] std::vector<pid_t> with_descendants(std::vector<pid_t> roots,
+                                                  const std::string& proc);
 
 /// Every descendant of this process, which should be their subreaper. Costs what they are, where
 /// the kernel has /proc/PID/task/TID/children; else all of the host's are asked.

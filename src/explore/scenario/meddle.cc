@@ -196,14 +196,20 @@ void meddle_with_start(const Config& design, Cards cards) {
   end(host, stage, std::max(others, recover(stage, vmm, !started)));
 }
 
+/// Its TDI runs, before the host meddles with anything.
+Vmm& running(Stage& stage, const Config& config) {
+  expect_anything(stage);
+  Vmm& vmm = stage.with_mmio();
+  must(attest_and_start(stage, vmm, config.cards.front().bdf));
+  return vmm;
+}
+
 /// Also of a running TDI, whose keys they are.
 void meddle_with_refresh(const Config& design, Cards cards) {
   const Config config = with_session(design, cards);
   MeddlingHost host;
   Stage stage(config);
-  expect_anything(stage);
-  Vmm& vmm = stage.with_mmio();
-  must(attest_and_start(stage, vmm, config.cards.front().bdf));
+  Vmm& vmm = running(stage, config);
   stage.play();
   host.start(stage.machine().trace());
   const auto refreshed = stage.machine().refresh_keys();
@@ -219,9 +225,7 @@ void meddle_with_unbind(const Config& design, Cards cards) {
   const Config config = with_session(design, cards);
   MeddlingHost host;
   Stage stage(config);
-  expect_anything(stage);
-  Vmm& vmm = stage.with_mmio();
-  must(attest_and_start(stage, vmm, config.cards.front().bdf));
+  Vmm& vmm = running(stage, config);
   Vmm* const other = cards == Cards::kTwo ? &stage.with_mmio(kOther.device) : nullptr;
   if (other != nullptr) must(attest_and_start(stage, *other, config.cards.back().bdf));
   record(host, other, [&](Vmm& its) { return stage.unbind(its); });
